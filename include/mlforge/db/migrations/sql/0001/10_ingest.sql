@@ -1,0 +1,46 @@
+-- Each claim of a partition by an attempt. The newest claim wins; an older attempt is fenced.
+CREATE TABLE ledger.attempts (
+    attempt       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    use_case      text NOT NULL,
+    dataset       text NOT NULL,
+    partition_key text NOT NULL,
+    claimed_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX ON ledger.attempts (use_case, dataset, partition_key, attempt DESC);
+
+-- One row per partition and changed content. rows_in = rows_published + rows_quarantined + rows_duplicate.
+CREATE TABLE ledger.publications (
+    publication_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    use_case         text NOT NULL,
+    dataset          text NOT NULL,
+    partition_key    text NOT NULL,
+    version          integer NOT NULL,
+    attempt          bigint NOT NULL,
+    rows_in          bigint NOT NULL,
+    rows_published   bigint NOT NULL,
+    rows_quarantined bigint NOT NULL,
+    rows_duplicate   bigint NOT NULL,
+    content_hash     text NOT NULL,
+    raw_uri          text NOT NULL,
+    raw_hash         text NOT NULL,
+    contract_version text NOT NULL,
+    code_version     text NOT NULL,
+    run_id           text,
+    published_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (use_case, dataset, partition_key, version),
+    CHECK (rows_in = rows_published + rows_quarantined + rows_duplicate)
+);
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON ledger.publications
+    FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
+
+CREATE TABLE quarantine.rows (
+    row_id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    use_case      text NOT NULL,
+    dataset       text NOT NULL,
+    partition_key text NOT NULL,
+    attempt       bigint NOT NULL,
+    row           jsonb NOT NULL,
+    rules         text[] NOT NULL,
+    quarantined_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX ON quarantine.rows (use_case, dataset, partition_key);

@@ -1,0 +1,1 @@
+"""The services of one machine: PostgreSQL, MLflow, Airflow, the gateway, release servers, under supervisord."""

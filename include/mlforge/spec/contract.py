@@ -1,0 +1,174 @@
+"""Data contracts: Open Data Contract Standard v3, as far as every stage needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from mlforge.errors import SpecError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# ODCS logical type → PostgreSQL type; `physicalType` refines integers.
+_SQL_TYPES = {
+    "string": "text",
+    "integer": "bigint",
+    "number": "double precision",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamptz",
+}
+_INTEGER_TYPES = {"smallint": "smallint", "integer": "integer", "int": "integer", "bigint": "bigint"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a contract.
+
+    Attributes:
+        sql_type: Its type in PostgreSQL.
+        key_position: Its place in the primary key, from 1; None if it is no key.
+        options: ODCS `logicalTypeOptions`: minimum, maximum, pattern and the like.
+        quality: ODCS quality rules of the column, as written.
+    """
+
+    name: str
+    logical_type: str
+    sql_type: str
+    required: bool
+    unique: bool
+    key_position: int | None
+    description: str
+    options: dict[str, Any] = field(default_factory=dict)
+    quality: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The exact Arrow type that a bulk load into `sql_type` needs; times are UTC, in microseconds."""
+        import pyarrow as pa
+
+        types: dict[str, pa.DataType] = {
+            "text": pa.string(),
+            "bigint": pa.int64(),
+            "integer": pa.int32(),
+            "smallint": pa.int16(),
+            "double precision": pa.float64(),
+            "boolean": pa.bool_(),
+            "date": pa.date32(),
+            "timestamptz": pa.timestamp("us", tz="UTC"),
+        }
+        return types[self.sql_type]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A dataset's contract: its columns in order, and the rules that span columns or rows.
+
+    Attributes:
+        path: The file.
+        version: The contract's own version.
+        quality: ODCS quality rules of the whole dataset, as written.
+    """
+
+    name: str
+    version: str
+    path: Path
+    columns: tuple[Column, ...]
+    quality: tuple[dict[str, Any], ...]
+    description: str = ""
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns, in order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def key(self) -> list[str]:
+        """Columns of the primary key, in order."""
+        keyed = [(column.key_position, column.name) for column in self.columns if column.key_position is not None]
+        return [name for _, name in sorted(keyed)]
+
+
+def load_contract(path: Path) -> Contract:
+    """Return the contract in a file.
+
+    Raises:
+        SpecError: The file is missing, no ODCS v3, has not exactly one schema, or a rule names a column that the
+            schema does not have.
+    """
+    from open_data_contract_standard.model import OpenDataContractStandard
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        parsed = OpenDataContractStandard.model_validate(document)
+    except FileNotFoundError:
+        raise SpecError(f"the contract {path} does not exist", hint="correct `contract` in use_case.yaml") from None
+    except yaml.YAMLError as error:
+        raise SpecError(f"no YAML: {error}", where=str(path)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise SpecError(f"`{place}`: {first['msg']}", where=str(path), hint="see the ODCS v3 schema") from error
+    schemas = parsed.schema_ or []
+    if len(schemas) != 1 or not schemas[0].properties:
+        raise SpecError("a contract describes exactly one schema with its properties", where=str(path))
+    schema = schemas[0]
+    columns = tuple(_column(item.model_dump(exclude_none=True), path) for item in schema.properties)
+    quality = tuple(rule.model_dump(exclude_none=True) for rule in schema.quality or [])
+    contract = Contract(
+        name=str(schema.name),
+        version=str(parsed.version),
+        path=path,
+        columns=columns,
+        quality=quality,
+        description=str(schema.description or ""),
+    )
+    _check_named_columns(contract)
+    return contract
+
+
+def _column(item: dict[str, Any], path: Path) -> Column:
+    name, logical = str(item.get("name", "")), str(item.get("logicalType", ""))
+    if logical not in _SQL_TYPES:
+        raise SpecError(
+            f"column {name!r} has the logicalType {logical!r}", where=str(path), hint=f"use one of {list(_SQL_TYPES)}"
+        )
+    sql_type = _SQL_TYPES[logical]
+    if logical == "integer":
+        sql_type = _INTEGER_TYPES.get(str(item.get("physicalType", "bigint")).lower(), "bigint")
+    return Column(
+        name=name,
+        logical_type=logical,
+        sql_type=sql_type,
+        required=bool(item.get("required", False)),
+        unique=bool(item.get("unique", False)),
+        key_position=int(item.get("primaryKeyPosition", 1)) if item.get("primaryKey") else None,
+        description=str(item.get("description", "")),
+        options=dict(item.get("logicalTypeOptions", {})),
+        quality=tuple(item.get("quality", [])),
+    )
+
+
+def _check_named_columns(contract: Contract) -> None:
+    for rule in contract.quality:
+        for name in (rule.get("arguments") or {}).get("properties", []):
+            require_column(contract, name, f"the rule {rule.get('name') or rule.get('metric')!r}")
+
+
+def require_column(contract: Contract, name: str, who: str) -> None:
+    """Check that a contract has a column.
+
+    Raises:
+        SpecError: It has not; the error names the nearest one.
+    """
+    import difflib
+
+    if name not in contract.column_names:
+        near = difflib.get_close_matches(name, contract.column_names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(contract.column_names)}"
+        raise SpecError(f"{who} names the unknown column {name!r}", where=str(contract.path), hint=hint)

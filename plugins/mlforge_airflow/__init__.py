@@ -1,0 +1,1 @@
+"""MLForge on Airflow: operators, chains, executor, pages."""

@@ -1,0 +1,125 @@
+"""Fixtures that every kind of test shares: an installation of its own, with a real PostgreSQL."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from mlforge import db
+from mlforge.db.migrate import migrate
+from mlforge.services import postgres
+from mlforge.settings import Settings, get_settings
+from mlforge.spec import UseCase, load_use_case
+
+_PR_SET_PDEATHSIG = 1
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this child when the test process is killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Settings]:
+    """An empty installation below /tmp; its settings are this process's settings."""
+    home = Path(tempfile.mkdtemp(prefix="mlforge-test-"))
+    home.chmod(0o711)
+    before = {name: value for name, value in os.environ.items() if name.startswith("MLFORGE_")}
+    for name in before:
+        del os.environ[name]
+    os.environ["MLFORGE_HOME"] = str(home)
+    for name in ("POSTGRES", "AIRFLOW", "MLFLOW", "GATEWAY", "GATEWAY_ADMIN"):
+        os.environ[f"MLFORGE_{name}_PORT"] = str(free_port())
+    get_settings.cache_clear()
+    yield get_settings()
+    for name in [name for name in os.environ if name.startswith("MLFORGE_")]:
+        del os.environ[name]
+    os.environ.update(before)
+    get_settings.cache_clear()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(installation: Settings) -> Iterator[Settings]:
+    """A running PostgreSQL with a migrated database `mlforge_template`."""
+    postgres.initialise(installation)
+    user = postgres.server_user()
+    process = subprocess.Popen(
+        postgres.server_command(installation),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+        cwd="/",
+        preexec_fn=die_with_parent,
+    )
+    try:
+        _wait_for_server(installation)
+        postgres.create_databases()
+        migrate()
+        _administrate("ALTER DATABASE mlforge RENAME TO mlforge_template")
+        _administrate("CREATE DATABASE mlforge TEMPLATE mlforge_template")
+        yield installation
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+
+
+@pytest.fixture
+def database(postgres_server: Settings) -> Settings:
+    """A database `mlforge` that is migrated and empty, new for each test."""
+    _renew_database()
+    return postgres_server
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_server: Settings) -> Settings:
+    """A database `mlforge` that the tests of one module share."""
+    _renew_database()
+    return postgres_server
+
+
+@pytest.fixture
+def flight_delays() -> UseCase:
+    """The shipped use case."""
+    return load_use_case("flight_delays")
+
+
+def _renew_database() -> None:
+    _administrate("DROP DATABASE IF EXISTS mlforge WITH (FORCE)")
+    _administrate("CREATE DATABASE mlforge TEMPLATE mlforge_template")
+
+
+def _wait_for_server(installation: Settings) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Settings, "postgres_url", _postgres_database_url)
+        db.wait_until_ready()
+
+
+def _postgres_database_url(settings: Settings, database: str = "postgres", *, driver: str = "") -> str:
+    return f"postgresql://mlforge:{settings.secret('postgres_password')}@127.0.0.1:{settings.postgres_port}/postgres"
+
+
+def _administrate(statement: str) -> None:
+    url = _postgres_database_url(get_settings())
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement))
