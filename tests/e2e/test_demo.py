@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from conftest import Demonstration, run_mlforge
+from demonstration import Demonstration, run_mlforge
 
 from mlforge import db
 from mlforge.db.ledger import champion, live_deployment
