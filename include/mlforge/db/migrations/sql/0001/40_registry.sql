@@ -13,6 +13,9 @@ CREATE TABLE ledger.gate_decisions (
     run_id           text,
     decided_at       timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX ON ledger.gate_decisions (use_case, model_name, model_version, decision_id DESC);
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON ledger.gate_decisions
+    FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
 
 -- The release ledger: who is champion. A release names the one it follows; two cannot follow the same one,
 -- so a promotion is a compare-and-set. The newest row of a use case is its champion.
@@ -27,6 +30,8 @@ CREATE TABLE ledger.releases (
     model_version   integer NOT NULL,
     model_uri       text NOT NULL,
     mlflow_run_id   text NOT NULL,
+    content_hash    text NOT NULL,   -- SHA-256 of the model's trees and description
+    decision_id     bigint REFERENCES ledger.gate_decisions,
     bento           text NOT NULL,
     feature_service text NOT NULL,
     training_set    jsonb NOT NULL,

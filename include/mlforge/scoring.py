@@ -1,0 +1,258 @@
+"""Scoring with a trained model: the same code in training, at the gate, behind the gateway and in monitoring.
+
+A model is a folder as MLflow's xgboost flavour writes it. What MLflow does not know (names, kinds and categories of the
+columns, the calibration, the labels) lies in `metadata.mlforge` of its `MLmodel` file. Neither MLflow nor pandas is
+needed to read it, and nothing in it is a pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mlforge.errors import FeatureError, TerminalError
+
+if TYPE_CHECKING:
+    from xgboost import Booster
+
+Columns = Mapping[str, Sequence[Any]]
+Matrix = NDArray[np.float32]
+Vector = NDArray[np.float64]
+
+METADATA_KEY = "mlforge"
+MODEL_FILE = "model.ubj"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Feature(_Part):
+    """A column that the model takes.
+
+    Attributes:
+        categories: Values of a category; its code is its place. Empty for a number.
+    """
+
+    name: str
+    kind: Literal["number", "category"]
+    categories: tuple[str, ...] = ()
+
+
+class PlattCalibration(_Part):
+    """Probability = 1 / (1 + exp(-(slope * margin + intercept))).
+
+    Source: Platt, Probabilistic outputs for support vector machines, 1999.
+    """
+
+    method: Literal["platt"] = "platt"
+    slope: float
+    intercept: float
+
+    def probabilities(self, margins: Vector) -> Vector:
+        """Return P(positive) for the raw scores, shape (n_rows,)."""
+        probabilities: Vector = 1.0 / (1.0 + np.exp(-(self.slope * margins + self.intercept)))
+        return probabilities
+
+
+class IsotonicCalibration(_Part):
+    """A monotone curve through the points (margin, probability), straight between them and flat beyond.
+
+    Source: Zadrozny and Elkan, Transforming classifier scores into accurate multiclass probability estimates, 2002.
+    """
+
+    method: Literal["isotonic"] = "isotonic"
+    margins: tuple[float, ...] = Field(min_length=1)
+    values: tuple[float, ...] = Field(min_length=1)
+
+    def probabilities(self, margins: Vector) -> Vector:
+        """Return P(positive) for the raw scores, shape (n_rows,)."""
+        probabilities: Vector = np.interp(margins, np.asarray(self.margins), np.asarray(self.values))
+        return probabilities
+
+
+Calibration = Annotated[PlattCalibration | IsotonicCalibration, Field(discriminator="method")]
+
+
+class ModelDescription(_Part):
+    """What stands in `metadata.mlforge`: all that scoring needs besides the trees.
+
+    Attributes:
+        features: The columns in the order of the matrix.
+        calibration: From the raw score to a probability.
+        labels: Name of the negative and of the positive class.
+    """
+
+    features: tuple[Feature, ...] = Field(min_length=1)
+    calibration: Calibration
+    labels: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class ScoringModel:
+    """A model that scores rows, one at a time or many, with the same bits for the same row.
+
+    Attributes:
+        booster: The trees; it scores in one thread.
+        description: Columns, calibration and labels.
+        content_hash: SHA-256 of the trees and the description, hexadecimal.
+    """
+
+    booster: Booster
+    description: ModelDescription
+    content_hash: str
+
+    @classmethod
+    def load(cls, folder: Path) -> ScoringModel:
+        """Return the model in a folder that MLflow's xgboost flavour wrote.
+
+        Raises:
+            TerminalError: There is no such model, or it was not trained by MLForge.
+        """
+        from xgboost import Booster
+        from xgboost.core import XGBoostError
+
+        try:
+            document = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+            description = ModelDescription.model_validate(document["metadata"][METADATA_KEY])
+            trees = (folder / MODEL_FILE).read_bytes()
+        except OSError as error:
+            raise TerminalError(
+                f"no model in {folder}: {error.strerror}", evidence=[error.filename], hint="download it again"
+            ) from error
+        except (yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
+            raise TerminalError(
+                "the MLmodel file does not describe a model that MLForge trained",
+                where=str(folder),
+                evidence=[" ".join(str(error).split())[:200]],
+                hint="train it with `mlforge stage train`",
+            ) from error
+        try:
+            booster = Booster({"nthread": 1}, model_file=bytearray(trees))
+        except XGBoostError as error:
+            raise TerminalError(f"{MODEL_FILE} cannot be read", where=str(folder), hint="download it again") from error
+        if booster.num_features() != len(description.features):
+            raise TerminalError(
+                f"the trees take {booster.num_features()} columns, the description has {len(description.features)}",
+                where=str(folder),
+            )
+        return cls(booster, description, model_hash(trees, description))
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The columns that the model takes, in the order of the matrix."""
+        return self.description.features
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the columns, in order."""
+        return [feature.name for feature in self.features]
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Name of the negative and of the positive class."""
+        return self.description.labels
+
+    def encode(self, columns: Columns) -> Matrix:
+        """Return the matrix that the trees read, shape (n_rows, n_features).
+
+        Args:
+            columns: Values by name, all of one length; more columns than the model takes are no matter.
+
+        Raises:
+            FeatureError: A column is missing, or holds what is no number.
+        """
+        return encode_columns(self.features, columns)
+
+    def margins(self, matrix: Matrix) -> Vector:
+        """Return the raw scores (log-odds before calibration), shape (n_rows,)."""
+        return booster_margins(self.booster, matrix)
+
+    def predict(self, matrix: Matrix) -> Vector:
+        """Return calibrated P(positive) for an encoded matrix, shape (n_rows,)."""
+        return self.description.calibration.probabilities(self.margins(matrix))
+
+    def score(self, columns: Columns) -> Vector:
+        """Return calibrated P(positive) for columns of values, shape (n_rows,).
+
+        Raises:
+            FeatureError: A column is missing, or holds what is no number.
+        """
+        return self.predict(self.encode(columns))
+
+
+def booster_margins(booster: Booster, matrix: Matrix) -> Vector:
+    """Return a booster's raw scores, shape (n_rows,); its own thread count decides how many it uses."""
+    if len(matrix) == 0:
+        return np.empty(0, dtype=np.float64)
+    raw = booster.inplace_predict(matrix, predict_type="margin", missing=np.nan)
+    margins: Vector = np.asarray(raw, dtype=np.float64)
+    return margins
+
+
+def encode_columns(features: Sequence[Feature], columns: Columns) -> Matrix:
+    """Return columns of values as a matrix, shape (n_rows, n_features).
+
+    A category becomes its code. None, an unknown category and what is not finite become NaN, which the trees treat as
+    missing.
+
+    Raises:
+        FeatureError: A column is missing, or holds what is no number.
+    """
+    missing = [feature.name for feature in features if feature.name not in columns]
+    if missing:
+        raise FeatureError(
+            f"{len(missing)} of the {len(features)} columns that the model takes are missing",
+            evidence=missing,
+            hint="give every column, None where a value is unknown",
+        )
+    n_rows = len(columns[features[0].name])
+    matrix = np.empty((n_rows, len(features)), dtype=np.float32)
+    for place, feature in enumerate(features):
+        values = columns[feature.name]
+        if len(values) != n_rows:
+            raise FeatureError(
+                f"the column {feature.name!r} has {len(values)} values, {features[0].name!r} has {n_rows}",
+                hint="give columns of one length",
+            )
+        matrix[:, place] = _codes(feature, values) if feature.kind == "category" else _numbers(feature, values)
+    matrix[np.isinf(matrix)] = np.nan
+    return matrix
+
+
+def _codes(feature: Feature, values: Sequence[Any]) -> list[float]:
+    codes = {category: float(code) for code, category in enumerate(feature.categories)}
+    return [codes.get(value, np.nan) for value in values]
+
+
+def _numbers(feature: Feature, values: Sequence[Any]) -> Matrix:
+    try:
+        with np.errstate(over="ignore"):
+            numbers: Matrix = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise FeatureError(
+            f"the column {feature.name!r} holds what is no number",
+            evidence=[repr(value) for value in values if not _is_number(value)],
+            hint="the model takes it as a number",
+        ) from error
+    return numbers
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, (int, float, np.number))
+
+
+def model_hash(trees: bytes, description: ModelDescription) -> str:
+    """Return the SHA-256 of a model's trees and description, hexadecimal."""
+    digest = hashlib.sha256(trees)
+    digest.update(json.dumps(description.model_dump(mode="json"), sort_keys=True).encode())
+    return digest.hexdigest()
