@@ -37,10 +37,26 @@ def put_bytes(folder: str, content: bytes, suffix: str) -> tuple[str, str]:
         RetryableError: The disk is full or the storage does not answer.
     """
     digest = hashlib.sha256(content).hexdigest()
-    uri = f"{get_settings().storage}/{folder}/{digest}{suffix}"
+    name = f"{folder}/{digest}{suffix}"
+    uri = f"{get_settings().storage}/{name}"
     system, path = filesystem(uri)
     if system.exists(path) and system.size(path) == len(content):
         return uri, digest
+    return put_named(name, content), digest
+
+
+def put_named(name: str, content: bytes) -> str:
+    """Store content under a name, whole or not at all on a local disk, and return its URI.
+
+    Args:
+        name: Path below the storage root.
+        content: What to store; it takes the place of what was there.
+
+    Raises:
+        RetryableError: The disk is full or the storage does not answer.
+    """
+    uri = f"{get_settings().storage}/{name}"
+    system, path = filesystem(uri)
     try:
         if uri.startswith("file://"):
             _write_local(Path(path), content)
@@ -50,7 +66,7 @@ def put_bytes(folder: str, content: bytes, suffix: str) -> tuple[str, str]:
         raise RetryableError(
             f"cannot write {uri}: {error.strerror or error}", hint="free space or check the storage, then run again"
         ) from error
-    return uri, digest
+    return uri
 
 
 def _write_local(path: Path, content: bytes) -> None:

@@ -1,1 +1,5 @@
-"""The stage."""
+"""The first and the third stage: Source → RawPartition, and CheckedPartition → PublishedPartition."""
+
+from mlforge.ingest.extract import extract_partition
+
+__all__ = ["extract_partition"]

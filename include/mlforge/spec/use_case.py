@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from mlforge.errors import PartitionKeyError
+from mlforge.errors import PartitionKeyError, SpecError
 from mlforge.refs import STATIC_KEY, PartitionRange
 from mlforge.spec.contract import Contract
 
@@ -228,6 +229,18 @@ class UseCase(SpecModel):
     def folder(self) -> Path:
         """The use case's folder."""
         return self._folder
+
+    def dataset(self, name: str) -> Dataset:
+        """Return a dataset's description.
+
+        Raises:
+            SpecError: There is none of that name.
+        """
+        if name not in self.datasets:
+            near = difflib.get_close_matches(name, self.datasets, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(self.datasets)}"
+            raise SpecError(f"there is no dataset {name!r}", where=self.name, hint=hint)
+        return self.datasets[name]
 
     def contract(self, dataset: str) -> Contract:
         """Return a dataset's contract."""
