@@ -230,11 +230,19 @@ class Deployment(Ref):
 
 
 class DriftReport(Ref):
-    """Drift of one partition against the training set; `uri` names the HTML page."""
+    """Drift of one partition against the training set; `uri` names the HTML page.
+
+    Attributes:
+        drifted: Columns that differ.
+        scores: Column to PSI.
+        performance: Scores of the receipts; always with `predictions`, their number.
+        findings: Column to what its score does not tell, such as that it is missing.
+    """
 
     drifted: tuple[str, ...]
     scores: dict[str, float]
     performance: dict[str, float]
+    findings: dict[str, str] = {}
 
 
 def hash_files(paths: list[Path]) -> str:

@@ -1,0 +1,53 @@
+"""Performance: how well the answered predictions agree with what happened."""
+
+from __future__ import annotations
+
+from mlforge import db
+from mlforge.refs import PartitionRange
+from mlforge.spec import UseCase
+
+_QUERY = """
+SELECT prediction.score, outcome.label
+FROM ledger.predictions AS prediction
+LEFT JOIN LATERAL (
+    SELECT label FROM ledger.current_outcomes AS current_outcome
+    WHERE current_outcome.receipt_id = prediction.receipt_id LIMIT 1
+) AS outcome ON true
+WHERE prediction.use_case = %(use_case)s AND prediction.moment >= %(start)s AND prediction.moment < %(end)s
+"""
+
+
+def measure_performance(use_case: UseCase, days: PartitionRange) -> dict[str, float]:
+    """Return the scores of the receipts whose moment lies in some days.
+
+    Always there: `predictions`. With predictions also `outcomes` and `coverage`, the share whose outcome is known.
+    With outcomes also `positive_rate`, `log_loss`, `brier`, and with both classes among them `auc`.
+
+    Args:
+        use_case: Whose receipts.
+        days: Days of the predictions' moments, UTC.
+    """
+    with db.connect() as connection:
+        bound = {"use_case": use_case.name, "start": days.start, "end": days.end}
+        rows = connection.execute(_QUERY, bound).fetchall()
+    result = {"predictions": float(len(rows))}
+    if not rows:
+        return result
+    pairs = [(score, label) for score, label in rows if label is not None]
+    result |= {"outcomes": float(len(pairs)), "coverage": len(pairs) / len(rows)}
+    if pairs:
+        result |= _scores([score for score, _ in pairs], [label for _, label in pairs])
+    return result
+
+
+def _scores(scores: list[float], labels: list[float]) -> dict[str, float]:
+    from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+    measured = {
+        "positive_rate": sum(labels) / len(labels),
+        "log_loss": float(log_loss(labels, scores, labels=[0.0, 1.0])),
+        "brier": float(brier_score_loss(labels, scores, labels=[0.0, 1.0], pos_label=1.0)),
+    }
+    if len(set(labels)) == 2:
+        measured["auc"] = float(roc_auc_score(labels, scores))
+    return {name: round(value, 6) for name, value in measured.items()}
