@@ -1,0 +1,242 @@
+"""Each arrow between stages, once: what an operator runs and what `mlforge stage` runs.
+
+A stage is a function of a `StageRun` and, mostly, the ref that the stage before it returned. The rooms are imported
+inside, so that naming a stage costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from mlforge.errors import PromotionError
+from mlforge.refs import PartitionRange, Ref
+
+if TYPE_CHECKING:
+    from mlforge.refs import (
+        Candidate,
+        CheckedPartition,
+        Deployment,
+        DriftReport,
+        FeaturePartition,
+        GateDecision,
+        PublishedPartition,
+        RawPartition,
+        Release,
+        TrainingSet,
+    )
+    from mlforge.spec import UseCase
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """For what a stage runs.
+
+    Attributes:
+        use_case: The use case.
+        days: Its partitions, one day or many.
+        run_id: Who runs it, for the ledger: `dag/run`, or none for a command.
+        dataset: The dataset, for stages that run once per dataset.
+        who: Person or schedule behind the run.
+        why: Why it runs; a promotion writes it down.
+    """
+
+    use_case: UseCase
+    days: PartitionRange
+    run_id: str | None = None
+    dataset: str = ""
+    who: str = "schedule"
+    why: str = ""
+
+
+def extract(run: StageRun) -> RawPartition:
+    """Land the source's rows as a file."""
+    from mlforge.ingest import extract_partition
+
+    return extract_partition(run.use_case, run.dataset, run.days)
+
+
+def check(run: StageRun, raw: RawPartition) -> CheckedPartition:
+    """Check the rows against their contract."""
+    from mlforge.contracts import check_partition
+
+    return check_partition(run.use_case, raw)
+
+
+def publish(run: StageRun, checked: CheckedPartition) -> PublishedPartition:
+    """Publish the rows that keep their contract."""
+    from mlforge.ingest import publish_partition
+
+    return publish_partition(run.use_case, checked, run_id=run.run_id)
+
+
+def build_features(run: StageRun) -> FeaturePartition:
+    """Compute the feature views of the days."""
+    from mlforge.features import build_features as build
+
+    return build(run.use_case, run.days, run_id=run.run_id)
+
+
+def materialize(run: StageRun, built: FeaturePartition) -> FeaturePartition:
+    """Write the features to the online store."""
+    from mlforge.features import materialize_features
+
+    return materialize_features(run.use_case, built, run_id=run.run_id)
+
+
+def assemble(run: StageRun) -> TrainingSet:
+    """Assemble the training set as of the end of the days."""
+    from mlforge.features import assemble_training_set
+
+    return assemble_training_set(run.use_case, run.days, run_id=run.run_id)
+
+
+def train(run: StageRun, training_set: TrainingSet) -> Candidate:
+    """Train a candidate."""
+    from mlforge.training import train_candidate
+
+    return train_candidate(run.use_case, training_set, run_id=run.run_id)
+
+
+def evaluate(run: StageRun, candidate: Candidate) -> Candidate:
+    """Score the candidate and its baselines on the test days."""
+    from mlforge.training import evaluate_candidate
+
+    return evaluate_candidate(run.use_case, candidate)
+
+
+def gate(run: StageRun, candidate: Candidate) -> GateDecision:
+    """Decide whether the candidate may become champion."""
+    from mlforge.registry import gate_candidate
+
+    return gate_candidate(run.use_case, candidate, run_id=run.run_id)
+
+
+def promote(run: StageRun, decision: GateDecision) -> Release:
+    """Make the candidate champion.
+
+    Raises:
+        PromotionError: The gate refused it.
+    """
+    from mlforge.registry import promote_candidate
+
+    if not decision.passed:
+        raise PromotionError(
+            "the gate refused the candidate", where=f"{run.use_case.name} promote", evidence=decision.reasons
+        )
+    return promote_candidate(run.use_case, decision, who=run.who, why=run.why, run_id=run.run_id)
+
+
+def package(run: StageRun) -> Release:
+    """Build the bento of the champion.
+
+    Raises:
+        PromotionError: There is no champion.
+    """
+    from mlforge.db.ledger import champion
+    from mlforge.serving import package_release
+
+    release = champion(run.use_case.name)
+    if release is None:
+        raise PromotionError("there is no champion", where=run.use_case.name, hint="train and promote one first")
+    return package_release(run.use_case, release, run_id=run.run_id)
+
+
+def verify(run: StageRun, release: Release) -> Release:
+    """Start the release's server without traffic and compare its answers with offline scores."""
+    from mlforge.serving import verify_release
+
+    return verify_release(run.use_case, release, run_id=run.run_id)
+
+
+def roll_out(run: StageRun, release: Release) -> Deployment:
+    """Move the traffic to the release."""
+    from mlforge.serving import roll_out_release
+
+    return roll_out_release(run.use_case, release, run_id=run.run_id)
+
+
+def monitored_days(run: StageRun) -> PartitionRange:
+    """Return the days that monitoring compares together: the window that ends with the newest day of the run."""
+    first = run.days.last - timedelta(days=run.use_case.monitors.window_days - 1)
+    return PartitionRange(max(first, run.use_case.schedule.start), run.days.last)
+
+
+def join_outcomes(run: StageRun) -> int:
+    """Join what happened to the predictions of the monitored days; returns how many were joined."""
+    from mlforge.monitoring import join_outcomes as join
+
+    return join(run.use_case, monitored_days(run), run_id=run.run_id)
+
+
+def assemble_partition(run: StageRun) -> TrainingSet:
+    """Assemble the examples of the monitored days with their features."""
+    from mlforge.features import assemble_partition as assemble_days
+
+    return assemble_days(run.use_case, monitored_days(run))
+
+
+def drift(run: StageRun, current: TrainingSet) -> DriftReport:
+    """Measure drift and performance against the champion's training set."""
+    from mlforge.monitoring import measure_drift
+
+    return measure_drift(run.use_case, current, run_id=run.run_id)
+
+
+def alert(run: StageRun, report: DriftReport) -> int:
+    """Raise the alerts that a report gives cause for; returns how many were raised."""
+    from mlforge.monitoring import raise_alerts
+
+    return raise_alerts(run.use_case, report, run_id=run.run_id)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage in the order of its chain.
+
+    Attributes:
+        function: Takes a `StageRun` and, when there is `needs`, the ref of that stage.
+        needs: Name of the stage whose ref it takes.
+        input: Kind of that ref, by its name in `mlforge.refs`.
+        per_dataset: Whether it runs once per dataset.
+    """
+
+    function: Callable[..., Ref | int]
+    needs: str | None = None
+    input: str | None = None
+    per_dataset: bool = False
+
+    @property
+    def summary(self) -> str:
+        """First line of the function's docstring."""
+        return (self.function.__doc__ or "").splitlines()[0]
+
+    def load_input(self, value: dict[str, Any]) -> Ref:
+        """Return the ref that the stage takes, from what `dump` wrote."""
+        from mlforge import refs
+
+        kind: type[Ref] = getattr(refs, self.input or "Ref")
+        return kind.load(value)
+
+
+STAGES: dict[str, Stage] = {
+    "extract": Stage(extract, per_dataset=True),
+    "check": Stage(check, "extract", "RawPartition", per_dataset=True),
+    "publish": Stage(publish, "check", "CheckedPartition", per_dataset=True),
+    "build-features": Stage(build_features),
+    "materialize": Stage(materialize, "build-features", "FeaturePartition"),
+    "assemble": Stage(assemble),
+    "train": Stage(train, "assemble", "TrainingSet"),
+    "evaluate": Stage(evaluate, "train", "Candidate"),
+    "gate": Stage(gate, "evaluate", "Candidate"),
+    "promote": Stage(promote, "gate", "GateDecision"),
+    "package": Stage(package),
+    "verify": Stage(verify, "package", "Release"),
+    "roll-out": Stage(roll_out, "verify", "Release"),
+    "join-outcomes": Stage(join_outcomes),
+    "assemble-partition": Stage(assemble_partition),
+    "drift": Stage(drift, "assemble-partition", "TrainingSet"),
+    "alert": Stage(alert, "drift", "DriftReport"),
+}

@@ -1,0 +1,93 @@
+"""extract → check_contract → publish, per dataset; then build_features → materialize → request_training."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from airflow.sdk import DAG, CronPartitionTimetable, Param, TaskGroup
+
+from mlforge_airflow.assets import use_case_asset
+from mlforge_airflow.chains.frame import act_live_param, chain_dag
+from mlforge_airflow.operators.contracts import CheckPartitionOperator
+from mlforge_airflow.operators.features import BuildFeaturesOperator, MaterializeFeaturesOperator
+from mlforge_airflow.operators.ingest import ExtractPartitionOperator, PublishPartitionOperator
+from mlforge_airflow.operators.training import RequestTrainingOperator
+
+if TYPE_CHECKING:
+    from mlforge.spec import UseCase
+
+_DOC = """
+Takes one day of every dataset from its source to the online store.
+
+- **Every night** it runs for the day that has just ended; its *partition key* is that day, such as `2013-04-01`.
+- **By hand:** trigger it with a partition key. For many days at once, as in a first load, set `from` and `to` too,
+  and give as the key the last day: the range goes through the same tasks in bulk.
+- **Backfill:** start one in Airflow for any days. Nothing that is live changes by it.
+
+Running a day again is safe: the same rows give the same content, and nothing is published twice.
+
+What follows: the asset `features` starts *monitoring*; `request_training` starts *training*, for the newest day only.
+"""
+
+
+def _day_param(which: str) -> Param:
+    return Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title=f"{which} day of a range",
+        description="For many days in one run; the partition key is the last day.",
+    )
+
+
+def data_chain(use_case: UseCase) -> DAG:
+    """Return the DAG that carries a daily partition from its sources to the online store."""
+    schedule = use_case.schedule
+    dag = chain_dag(
+        use_case,
+        "data",
+        description="a day from its sources to the online store",
+        doc=_DOC,
+        schedule=CronPartitionTimetable(schedule.cron, timezone="UTC", key_format="%Y-%m-%d", run_offset=-1),
+        start_date=_midnight(schedule.start),
+        # A day's run is due when the day has ended.
+        end_date=_midnight(schedule.end + dt.timedelta(days=1)) if schedule.end else None,
+        max_active_runs=4,
+        params={"from": _day_param("First"), "to": _day_param("Last"), "act_live": act_live_param()},
+    )
+    name = use_case.name
+    with dag:
+        build = BuildFeaturesOperator(task_id="build_features", use_case=name)
+        for dataset in use_case.datasets:
+            _publish_group(name, dataset) >> build
+        materialize = MaterializeFeaturesOperator(
+            task_id="materialize",
+            use_case=name,
+            built=build.output,
+            outlets=[use_case_asset(name, "features")],
+            # Feast writes one range of a view at a time.
+            max_active_tis_per_dag=1,
+        )
+        request = RequestTrainingOperator(
+            task_id="request_training", use_case=name, outlets=[use_case_asset(name, "training_request")]
+        )
+        materialize >> request
+    return dag
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), dt.UTC)
+
+
+def _publish_group(use_case: str, dataset: str) -> TaskGroup:
+    with TaskGroup(dataset, tooltip=f"{dataset}: from the source to the warehouse") as group:
+        extract = ExtractPartitionOperator(task_id="extract", use_case=use_case, dataset=dataset)
+        check = CheckPartitionOperator(task_id="check_contract", use_case=use_case, raw=extract.output)
+        PublishPartitionOperator(
+            task_id="publish",
+            use_case=use_case,
+            checked=check.output,
+            outlets=[use_case_asset(use_case, f"published/{dataset}")],
+        )
+    return group

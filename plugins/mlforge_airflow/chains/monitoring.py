@@ -1,0 +1,44 @@
+"""join_outcomes → assemble_partition → drift → alert."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import DAG, PartitionedAssetTimetable
+
+from mlforge_airflow.assets import use_case_asset
+from mlforge_airflow.chains.frame import act_live_param, chain_dag
+from mlforge_airflow.operators.features import AssemblePartitionOperator
+from mlforge_airflow.operators.monitoring import JoinOutcomesOperator, MeasureDriftOperator, RaiseAlertsOperator
+
+if TYPE_CHECKING:
+    from mlforge.spec import UseCase
+
+_DOC = """
+Compares the newest days with what the champion was trained on, and its predictions with what happened.
+
+- **It starts** when a day's features are there, in a backfill too; or by hand, with a partition key.
+- **It looks at {window} days** together, up to the partition; after a range load at the last {window} of the range.
+- **alert** is live: an older day, and a backfill, make a report but no alert.
+"""
+
+
+def monitoring_chain(use_case: UseCase) -> DAG:
+    """Return the DAG that measures drift and performance of a day and raises alerts."""
+    name = use_case.name
+    dag = chain_dag(
+        use_case,
+        "monitoring",
+        description="drift and performance of a day",
+        doc=_DOC.format(window=use_case.monitors.window_days),
+        schedule=PartitionedAssetTimetable(assets=use_case_asset(name, "features")),
+        max_active_runs=2,
+        params={"act_live": act_live_param()},
+    )
+    with dag:
+        join = JoinOutcomesOperator(task_id="join_outcomes", use_case=name)
+        assemble = AssemblePartitionOperator(task_id="assemble_partition", use_case=name)
+        drift = MeasureDriftOperator(task_id="drift", use_case=name, current=assemble.output)
+        alert = RaiseAlertsOperator(task_id="alert", use_case=name, report=drift.output)
+        join >> assemble >> drift >> alert
+    return dag

@@ -1,0 +1,1 @@
+"""One thin operator per arrow between stages; each runs one function of `mlforge.stages`."""
