@@ -1,0 +1,90 @@
+"""The feature registry: what `feature_repo/<use_case>.py` declares, made known to Feast."""
+
+from __future__ import annotations
+
+from importlib.util import module_from_spec, spec_from_file_location
+from types import ModuleType
+from typing import Any
+
+from mlforge import db
+from mlforge.errors import FeatureError
+from mlforge.features.store import open_store
+from mlforge.settings import get_settings
+from mlforge.spec import UseCase
+
+
+def apply_features(use_case: UseCase) -> list[str]:
+    """Register entities, views and services of a use case, create the online tables, and return the views' names.
+
+    Belongs to start-up and upgrades; two calls at once follow each other, and a second one changes nothing.
+
+    Raises:
+        FeatureError: The module cannot be imported, or does not declare what use_case.yaml names.
+    """
+    declared = _declared(_import(use_case))
+    _check(use_case, declared)
+    with db.connect() as connection:
+        db.lock_partition(connection, "feature registry")
+        store = open_store()
+        _check_owner(use_case, declared, store)
+        store.apply(declared)
+        store.refresh_registry()
+        store.__dict__.pop("_mlforge_plans", None)
+    return sorted(view.name for view in _of_kind(declared, "FeatureView"))
+
+
+def _import(use_case: UseCase) -> ModuleType:
+    path = get_settings().root / "feature_repo" / f"{use_case.name}.py"
+    spec = spec_from_file_location(f"mlforge_features_{use_case.name}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FeatureError("the file is missing", where=str(path), hint="declare the feature views there")
+    module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise FeatureError(f"cannot be imported: {error!r}", where=str(path), hint="correct the module") from error
+    return module
+
+
+def _declared(module: ModuleType) -> list[Any]:
+    from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView
+    from feast.data_source import DataSource
+
+    kinds = (Entity, FeatureView, OnDemandFeatureView, FeatureService, DataSource)
+    found = [value for value in vars(module).values() if isinstance(value, kinds)]
+    sources = [view.batch_source for view in found if isinstance(view, FeatureView) and view.batch_source is not None]
+    return list({id(item): item for item in [*sources, *found]}.values())
+
+
+def _of_kind(declared: list[Any], kind: str) -> list[Any]:
+    return [item for item in declared if type(item).__name__ == kind]
+
+
+def _check(use_case: UseCase, declared: list[Any]) -> None:
+    views = {view.name for view in _of_kind(declared, "FeatureView")}
+    services = {service.name for service in _of_kind(declared, "FeatureService")}
+    where = f"feature_repo/{use_case.name}.py"
+    if views != set(use_case.features):
+        raise FeatureError(
+            "its views are not those of use_case.yaml",
+            where=where,
+            evidence=sorted(views ^ set(use_case.features)),
+            hint="name the same views in both",
+        )
+    if use_case.feature_service not in services:
+        raise FeatureError(
+            f"it declares no feature service {use_case.feature_service!r}", where=where, evidence=sorted(services)
+        )
+
+
+def _check_owner(use_case: UseCase, declared: list[Any], store: Any) -> None:
+    """All use cases share one registry: a name belongs to the one that came first."""
+    mine = {view.name for view in _of_kind(declared, "FeatureView")}
+    for view in store.list_feature_views():
+        owner = view.tags.get("use_case", use_case.name)
+        if view.name in mine and owner != use_case.name:
+            raise FeatureError(
+                f"the view {view.name!r} belongs to the use case {owner!r}",
+                where=f"feature_repo/{use_case.name}.py",
+                hint="give it another name, also in use_case.yaml",
+            )

@@ -1,0 +1,200 @@
+"""Feast's PostgreSQL online store, guarded: an older value never overwrites a newer one, and connections heal.
+
+The tables, `apply`, `plan` and `teardown` are Feast's own; writing and connecting are ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import contextvars
+import os
+import weakref
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from feast import FeatureView
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.online_stores.helpers import compute_table_id, extract_text_and_num
+from feast.infra.online_stores.postgres_online_store.postgres import (
+    PostgreSQLOnlineStore,
+    PostgreSQLOnlineStoreConfig,
+)
+from feast.infra.utils.postgres.connection_utils import _get_conn_kwargs, _get_conninfo
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from feast.repo_config import RepoConfig
+from psycopg import AsyncConnection, Connection, sql
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
+
+_CONNECT_SECONDS = 5.0
+
+_CREATE = """
+CREATE TEMP TABLE incoming (
+    entity_key bytea, feature_name text, value bytea, value_text text, event_ts timestamptz, created_ts timestamptz
+) ON COMMIT DROP
+"""
+_COPY = "COPY incoming (entity_key, feature_name, value, value_text, event_ts, created_ts) FROM STDIN (FORMAT binary)"
+_COPY_TYPES = ["bytea", "text", "bytea", "text", "timestamptz", "timestamptz"]
+_MERGE = """
+WITH newest AS (
+    SELECT DISTINCT ON (entity_key, feature_name) *
+    FROM incoming
+    ORDER BY entity_key, feature_name, event_ts DESC, created_ts DESC NULLS LAST
+), written AS (
+    INSERT INTO {table} AS present (entity_key, feature_name, value, value_text, event_ts, created_ts)
+    SELECT entity_key, feature_name, value, value_text, event_ts, created_ts FROM newest
+    ORDER BY entity_key, feature_name
+    ON CONFLICT (entity_key, feature_name) DO UPDATE SET
+        value = EXCLUDED.value, value_text = EXCLUDED.value_text,
+        event_ts = EXCLUDED.event_ts, created_ts = EXCLUDED.created_ts
+    WHERE (EXCLUDED.event_ts, coalesce(EXCLUDED.created_ts, '-infinity'))
+       >= (present.event_ts, coalesce(present.created_ts, '-infinity'))
+    RETURNING present.entity_key
+)
+SELECT (SELECT count(DISTINCT entity_key) FROM written), (SELECT count(DISTINCT entity_key) FROM newest)
+"""
+
+
+@dataclass
+class WriteCount:
+    """What writes came to: entities written, and entities kept because the store holds newer values."""
+
+    written: int = 0
+    kept: int = 0
+
+
+_COUNT: contextvars.ContextVar[WriteCount | None] = contextvars.ContextVar("online_write_count", default=None)
+
+
+@contextlib.contextmanager
+def count_writes() -> Iterator[WriteCount]:
+    """Count what is written to the online store within the block."""
+    count = WriteCount()
+    token = _COUNT.set(count)
+    try:
+        yield count
+    finally:
+        _COUNT.reset(token)
+
+
+class GuardedOnlineStoreConfig(PostgreSQLOnlineStoreConfig):
+    """Feast's own settings of the PostgreSQL online store."""
+
+    type: str = "mlforge.features.stores.online.GuardedOnlineStore"
+
+
+class GuardedOnlineStore(PostgreSQLOnlineStore):
+    """Feast's PostgreSQL online store whose values never go back in time."""
+
+    _pool: ConnectionPool | None = None
+    _pool_owner: int | None = None
+    _async_pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnectionPool] | None = None
+
+    @contextlib.contextmanager
+    def _get_conn(self, config: RepoConfig, autocommit: bool = False) -> Generator[Connection, Any, Any]:
+        with self._open_pool(config).connection() as connection:
+            if connection.autocommit != autocommit:
+                connection.set_autocommit(autocommit)
+            yield connection
+
+    def _open_pool(self, config: RepoConfig) -> ConnectionPool:
+        # A pool does not survive a fork: its threads stay in the parent.
+        if self._pool is None or self._pool_owner != os.getpid():
+            self._pool = ConnectionPool(
+                **_pool_arguments(config), check=ConnectionPool.check_connection, open=True, name="online"
+            )
+            self._pool_owner = os.getpid()
+            atexit.register(self._pool.close)
+        return self._pool
+
+    @contextlib.asynccontextmanager
+    async def _get_conn_async(
+        self, config: RepoConfig, autocommit: bool = False
+    ) -> AsyncGenerator[AsyncConnection, Any]:
+        if self._async_pools is None:
+            self._async_pools = weakref.WeakKeyDictionary()
+        loop = asyncio.get_running_loop()
+        pool = self._async_pools.get(loop)
+        if pool is None:
+            pool = AsyncConnectionPool(
+                **_pool_arguments(config), check=AsyncConnectionPool.check_connection, open=False, name="online"
+            )
+            self._async_pools[loop] = pool
+            await pool.open()
+        async with pool.connection() as connection:
+            if connection.autocommit != autocommit:
+                await connection.set_autocommit(autocommit)
+            yield connection
+
+    async def close(self) -> None:
+        """Close the connections of this process."""
+        self.close_pool()
+        if self._async_pools is not None:
+            pool = self._async_pools.pop(asyncio.get_running_loop(), None)
+            if pool is not None:
+                await pool.close()
+
+    def close_pool(self) -> None:
+        """Close the connections of synchronous calls."""
+        if self._pool is not None and self._pool_owner == os.getpid():
+            atexit.unregister(self._pool.close)
+            self._pool.close()
+        self._pool = None
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: list[Row],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write rows, except those older than what is there; an equal age is a correction and is written."""
+        name = compute_table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
+        with self._get_conn(config) as connection, connection.cursor() as cursor:
+            cursor.execute(_CREATE)
+            with cursor.copy(_COPY) as copy:
+                copy.set_types(_COPY_TYPES)
+                for row in _cells(data, config.entity_key_serialization_version):
+                    copy.write_row(row)
+            cursor.execute(sql.SQL(_MERGE).format(table=sql.Identifier(name)))
+            found = cursor.fetchone()
+        count = _COUNT.get()
+        if count is not None and found is not None:
+            count.written += found[0]
+            count.kept += found[1] - found[0]
+        if progress:
+            progress(len(data))
+
+
+def _pool_arguments(config: RepoConfig) -> dict[str, Any]:
+    store = config.online_store
+    keywords = _get_conn_kwargs(store)
+    keywords["options"] += " -c timezone=UTC"
+    return {
+        "conninfo": _get_conninfo(store),
+        "min_size": store.min_conn,
+        "max_size": store.max_conn,
+        "timeout": _CONNECT_SECONDS,
+        "kwargs": {**keywords, "connect_timeout": int(_CONNECT_SECONDS)},
+    }
+
+
+def _cells(data: list[Row], version: int) -> Iterator[tuple[Any, ...]]:
+    for entity_key, values, event_time, created_time in data:
+        key = serialize_entity_key(entity_key, entity_key_serialization_version=version)
+        event, created = _aware(event_time), _aware(created_time) if created_time else None
+        for feature, value in values.items():
+            text, _ = extract_text_and_num(value, False)
+            yield key, feature, value.SerializeToString(), text, event, created
+
+
+def _aware(moment: datetime) -> datetime:
+    from datetime import UTC
+
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
