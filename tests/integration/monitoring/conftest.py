@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
@@ -97,3 +98,51 @@ def champion(examples: Callable[..., TrainingSet]) -> TrainingSet:
             [decision[0], Jsonb(training_set.dump())],
         )
     return training_set
+
+
+@pytest.fixture
+def warehouse(flights: pd.DataFrame, database: Settings) -> pd.DataFrame:
+    """Put the flights of the first three days of April into the warehouse, as far as the spine reads them."""
+    moment = flights["scheduled_departure"]
+    chosen = flights[(moment >= "2013-04-01T00:00Z") & (moment < "2013-04-04T00:00Z") & flights["arr_delay"].notna()]
+    chosen = chosen.drop_duplicates(["carrier", "flight", "origin", "dest", "scheduled_departure"])
+    with db.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE warehouse.flight_delays__flights (carrier text, flight integer, tailnum text, origin text,"
+            " dest text, arr_delay double precision, event_timestamp timestamptz, known_at timestamptz)"
+        )
+        with cursor.copy("COPY warehouse.flight_delays__flights FROM STDIN") as copy:
+            for row in chosen.itertuples():
+                known_at = row.scheduled_departure + pd.Timedelta(hours=12)
+                place = (row.carrier, row.flight, row.tailnum, row.origin, row.dest)
+                copy.write_row((*place, row.arr_delay, row.scheduled_departure, known_at))
+    return chosen
+
+
+@pytest.fixture
+def predict(database: Settings) -> Callable[..., list[uuid.UUID]]:
+    """Write the receipts of predictions for some flights, as serving does."""
+
+    def write(chosen: pd.DataFrame, score: Callable[[float], float] = lambda delay: 0.5) -> list[uuid.UUID]:
+        receipts = []
+        with db.connect() as connection:
+            for row in chosen.itertuples():
+                receipts.append(uuid.uuid4())
+                request = {
+                    "carrier": row.carrier,
+                    "flight": row.flight,
+                    "tailnum": None,
+                    "origin": row.origin,
+                    "dest": row.dest,
+                    # A caller may write any offset.
+                    "scheduled_departure": row.scheduled_departure.tz_convert("America/New_York").isoformat(),
+                }
+                connection.execute(
+                    "INSERT INTO ledger.predictions (receipt_id, use_case, release_id, model_version, moment, request,"
+                    " features, feature_times, score, label, latency_ms)"
+                    " VALUES (%s, 'flight_delays', 1, 1, %s, %s, '{}', '{}', %s, 'late', 1)",
+                    (receipts[-1], row.scheduled_departure, Jsonb(request), score(row.arr_delay)),
+                )
+        return receipts
+
+    return write
