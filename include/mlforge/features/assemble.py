@@ -138,7 +138,14 @@ def _arrange(use_case: UseCase, table: pa.Table) -> pa.Table:
     outcome = use_case.training.outcome
     features = [name for name in table.column_names if name not in first and name not in outcome and "__" in name]
     names = [name for name in [*first, *features, *outcome] if name in table.column_names]
-    return table.select(names).replace_schema_metadata(None).combine_chunks()
+    return _plain(table.select(names)).combine_chunks()
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Drop what the driver and pandas note on the schema: it is no content."""
+    import pyarrow as pa
+
+    return table.cast(pa.schema([pa.field(field.name, field.type) for field in table.schema]))
 
 
 def _parquet(table: pa.Table) -> bytes:

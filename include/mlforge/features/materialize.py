@@ -13,7 +13,7 @@ from psycopg import sql
 from mlforge import db
 from mlforge.errors import FeatureError, ServiceUnavailableError
 from mlforge.features.store import open_store
-from mlforge.refs import STATIC_KEY, FeaturePartition, PartitionRange
+from mlforge.refs import STATIC_KEY, FeaturePartition
 from mlforge.spec import UseCase
 
 _RECORD = """
