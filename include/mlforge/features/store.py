@@ -36,7 +36,8 @@ def store_config() -> dict[str, Any]:
     import yaml
 
     path = get_settings().root / "feature_repo" / "feature_store.yaml"
-    return _fill(yaml.safe_load(path.read_text(encoding="utf-8")), store_environment())
+    config: dict[str, Any] = _fill(yaml.safe_load(path.read_text(encoding="utf-8")), store_environment())
+    return config
 
 
 def _fill(value: Any, names: dict[str, str]) -> Any:

@@ -36,13 +36,13 @@ from psycopg import sql
 _POSITION = "__position"
 
 
-class PointInTimeOfflineStoreConfig(PostgreSQLOfflineStoreConfig):
+class PointInTimeOfflineStoreConfig(PostgreSQLOfflineStoreConfig):  # type: ignore[misc]
     """Feast's own settings of the PostgreSQL offline store."""
 
     type: str = "mlforge.features.stores.offline.PointInTimeOfflineStore"
 
 
-class PointInTimeOfflineStore(PostgreSQLOfflineStore):
+class PointInTimeOfflineStore(PostgreSQLOfflineStore):  # type: ignore[misc]
     """Feast's PostgreSQL offline store with one LATERAL join per view, and reads as Arrow."""
 
     @staticmethod
@@ -191,7 +191,7 @@ def _lateral(lookup: Lookup, moment_column: str) -> sql.Composed:
     )
 
 
-class ArrowJob(PostgreSQLRetrievalJob):
+class ArrowJob(PostgreSQLRetrievalJob):  # type: ignore[misc]
     """A query whose result is read as Arrow."""
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
@@ -200,7 +200,7 @@ class ArrowJob(PostgreSQLRetrievalJob):
             return cursor.fetch_arrow_table()
 
 
-class SpineJoinJob(PostgreSQLRetrievalJob):
+class SpineJoinJob(PostgreSQLRetrievalJob):  # type: ignore[misc]
     """The join of a spine with feature views. The spine goes to a temporary table of the session that joins it."""
 
     def __init__(self, spine: Spine, lookups: list[Lookup], **arguments: Any) -> None:

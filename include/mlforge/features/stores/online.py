@@ -83,13 +83,13 @@ def count_writes() -> Iterator[WriteCount]:
         _COUNT.reset(token)
 
 
-class GuardedOnlineStoreConfig(PostgreSQLOnlineStoreConfig):
+class GuardedOnlineStoreConfig(PostgreSQLOnlineStoreConfig):  # type: ignore[misc]
     """Feast's own settings of the PostgreSQL online store."""
 
     type: str = "mlforge.features.stores.online.GuardedOnlineStore"
 
 
-class GuardedOnlineStore(PostgreSQLOnlineStore):
+class GuardedOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
     """Feast's PostgreSQL online store whose values never go back in time."""
 
     _pool: ConnectionPool | None = None
