@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Part = Literal["train", "validation", "test"]
+Values = Sequence[Any] | NDArray[Any]
 
 _DAY = np.timedelta64(1, "D")
 
@@ -47,7 +47,7 @@ class Examples:
 
         return Examples(self.table.filter(pa.array(chosen)), self.labels[chosen], self.times[chosen])
 
-    def columns(self, names: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+    def columns(self, names: Sequence[str]) -> Mapping[str, Values]:
         """Return columns as scoring takes them: text as lists, numbers as arrays with NaN for null.
 
         Raises:
@@ -61,7 +61,7 @@ class Examples:
         return {name: column_values(self.table.column(name)) for name in names}
 
 
-def column_values(column: pa.ChunkedArray) -> Sequence[Any]:
+def column_values(column: pa.ChunkedArray) -> Values:
     """Return a column's values: text as a list with None, numbers and booleans as float32 with NaN for null."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -70,7 +70,8 @@ def column_values(column: pa.ChunkedArray) -> Sequence[Any]:
         return list(column.to_pylist())
     if pa.types.is_decimal(column.type):
         column = pc.cast(column, pa.float64())
-    return pc.cast(column, pa.float32(), safe=False).to_numpy()  # type: ignore[no-any-return]
+    numbers: NDArray[np.float32] = pc.cast(column, pa.float32(), safe=False).to_numpy()
+    return numbers
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -136,8 +137,8 @@ def split_by_time(use_case: UseCase, examples: Examples) -> dict[Part, Examples]
     if len(examples) == 0:
         raise TrainingError("the training set is empty", where=use_case.name, hint="publish data first")
     day_after = examples.times[-1].astype("datetime64[D]") + _DAY
-    test_start = day_after - timedelta(days=use_case.training.test_days)
-    validation_start = test_start - timedelta(days=use_case.training.validation_days)
+    test_start = day_after - use_case.training.test_days * _DAY
+    validation_start = test_start - use_case.training.validation_days * _DAY
     test = examples.times >= test_start
     train = examples.times < validation_start
     parts: dict[Part, Examples] = {

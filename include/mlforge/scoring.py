@@ -24,7 +24,8 @@ from mlforge.errors import FeatureError, TerminalError
 if TYPE_CHECKING:
     from xgboost import Booster
 
-Columns = Mapping[str, Sequence[Any]]
+Values = Sequence[Any] | NDArray[Any]
+Columns = Mapping[str, Values]
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float64]
 
@@ -229,12 +230,12 @@ def encode_columns(features: Sequence[Feature], columns: Columns) -> Matrix:
     return matrix
 
 
-def _codes(feature: Feature, values: Sequence[Any]) -> list[float]:
+def _codes(feature: Feature, values: Values) -> list[float]:
     codes = {category: float(code) for code, category in enumerate(feature.categories)}
     return [codes.get(value, np.nan) for value in values]
 
 
-def _numbers(feature: Feature, values: Sequence[Any]) -> Matrix:
+def _numbers(feature: Feature, values: Values) -> Matrix:
     try:
         with np.errstate(over="ignore"):
             numbers: Matrix = np.asarray(values, dtype=np.float32)

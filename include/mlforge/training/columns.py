@@ -1,0 +1,92 @@
+"""Which columns the model takes, and what the training rows say about them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlforge.errors import TrainingError
+from mlforge.examples import Examples, Values, is_text
+from mlforge.scoring import Feature
+from mlforge.spec import UseCase
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def input_columns(use_case: UseCase, available: Sequence[str]) -> list[str]:
+    """Return the model's input columns: request fields, derived fields, then features by view, less the dropped ones.
+
+    Args:
+        use_case: Says which fields are features.
+        available: Columns of the training set.
+
+    Raises:
+        TrainingError: `training.drop_features` names a column that there is not.
+    """
+    request = [name for name, field in use_case.prediction.request.items() if field.feature]
+    views = [name for name in available if "__" in name and name.split("__", 1)[0] in use_case.features]
+    names = [*request, *use_case.prediction.derived, *views]
+    for dropped in use_case.training.drop_features:
+        if dropped not in names:
+            near = difflib.get_close_matches(dropped, names, n=1)
+            raise TrainingError(
+                f"training.drop_features names {dropped!r}, which is no feature",
+                where=use_case.name,
+                hint=f"did you mean {near[0]!r}?" if near else "remove it",
+            )
+    return [name for name in names if name not in use_case.training.drop_features]
+
+
+def describe_columns(use_case: UseCase, train: Examples) -> tuple[list[Feature], list[str]]:
+    """Return the features that the model takes, and the columns left out because they are constant.
+
+    Categories are those of the training rows only: what comes up later is unknown to the model, as it will be live.
+
+    Raises:
+        TrainingError: A column is missing, is neither text nor number, or every column is constant.
+    """
+    names = input_columns(use_case, train.table.column_names)
+    schema = train.table.schema
+    odd = [f"{name}: {schema.field(name).type}" for name in names if name in schema.names and not _usable(schema, name)]
+    if odd:
+        raise TrainingError(
+            "features must be text, numbers or booleans",
+            where=use_case.name,
+            evidence=odd,
+            hint="say `feature: false`, or drop them by training.drop_features",
+        )
+    features, constant = [], []
+    for name, values in train.columns(names).items():
+        feature = _describe(name, values)
+        if feature is None:
+            constant.append(name)
+        else:
+            features.append(feature)
+    if not features:
+        raise TrainingError("every column is constant", where=use_case.name, evidence=constant, hint="check the data")
+    return features, constant
+
+
+def _usable(schema: pa.Schema, name: str) -> bool:
+    import pyarrow as pa
+
+    kind = schema.field(name).type
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(numeric or pa.types.is_boolean(kind) or pa.types.is_null(kind) or is_text(kind))
+
+
+def _describe(name: str, values: Values) -> Feature | None:
+    """Return the feature, None when all its values are the same; a missing value counts as one."""
+    if isinstance(values, np.ndarray):
+        finite = values[np.isfinite(values)]
+        distinct = min(2, len(np.unique(finite))) + int(len(finite) < len(values))
+        return Feature(name=name, kind="number") if distinct > 1 else None
+    if len(set(values)) < 2:
+        return None
+    return Feature(
+        name=name, kind="category", categories=tuple(sorted({value for value in values if value is not None}))
+    )
