@@ -1,0 +1,17 @@
+"""All benchmarks, one table."""
+
+from __future__ import annotations
+
+import command
+import dags
+import demo
+import tasks
+from figures import show
+
+
+def main() -> None:
+    show([*command.measure(), *dags.measure(), *tasks.measure(), *demo.measure()])
+
+
+if __name__ == "__main__":
+    main()
