@@ -50,13 +50,14 @@ class State:
         return self.state == "RUNNING"
 
 
-def start_program(program: Program, *, seconds: float = 30, restart: bool = False) -> State:
+def start_program(program: Program, *, seconds: float = 30, restart: bool = False, wait: bool = True) -> State:
     """Run a program under supervisord and return when it is up; one that runs already, unchanged, is left alone.
 
     Args:
         program: What to run; if a program of that name runs with another configuration, it is replaced.
         seconds: How long it may take to count as running.
         restart: Whether one that runs unchanged is stopped and started again.
+        wait: Whether to wait until it is up; otherwise its state right after the start is returned.
 
     Raises:
         ServiceUnavailableError: There is no supervisord, or the program does not stay up; with the end of its log.
@@ -69,7 +70,7 @@ def start_program(program: Program, *, seconds: float = 30, restart: bool = Fals
             _apply(server, program, restart=restart)
         except (OSError, http.client.HTTPException) as error:
             raise _no_supervisord() from error
-    return wait_until_running(program.name, seconds=seconds)
+    return wait_until_running(program.name, seconds=seconds) if wait else program_states()[program.name]
 
 
 def _apply(server: Any, program: Program, *, restart: bool) -> None:

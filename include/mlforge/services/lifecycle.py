@@ -1,0 +1,190 @@
+"""Starting and stopping everything, from whatever state an interrupted attempt has left."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from mlforge.errors import MLForgeError, ServiceUnavailableError, SettingsError
+from mlforge.services import doctor, health, postgres, programs
+from mlforge.services.environment import create_secrets, public_environment
+from mlforge.services.layout import log_path, private_directory, run_directory, socket_path, tail, write_private
+from mlforge.services.processes import end_processes, installation_processes
+from mlforge.services.supervision import program_states, start_program
+from mlforge.services.supervisord import start_supervisord, stop_supervisord, supervisord_pid
+from mlforge.settings import Settings, get_settings
+
+Step = Callable[[str], AbstractContextManager[None]]
+_BASE = ("postgres",)
+_START_SECONDS = 180.0
+
+
+def up(step: Step, *, upgrade: Callable[[], None] = lambda: None) -> bool:
+    """Start what does not run yet and return when every service answers; return False if all did already.
+
+    Args:
+        step: Gives the context that shows one step to the person.
+        upgrade: Called when the project's database is at its newest schema, before the services that use it start.
+
+    Raises:
+        SettingsError: Something that a person has to change, or services that run with other settings.
+        ServiceUnavailableError: A service does not start; with the end of its log.
+    """
+    settings = get_settings()
+    with only_one(settings, step):
+        if supervisord_pid(settings) is None:
+            _prepare(settings, step)
+        elif _all_healthy(settings):
+            _require_same_settings(settings)
+            return False
+        _require_same_settings(settings)
+        with step("environment"):
+            create_secrets(settings)
+            if "postgres" in programs.names(settings):
+                postgres.initialise(settings)
+            start_supervisord(public_environment(settings))
+            write_private(_stamp(settings, "settings"), _fingerprint(settings))
+        _start_database(settings, step, upgrade)
+        _start_rest(settings, step)
+        return True
+
+
+def down(step: Step) -> int:
+    """Stop everything, also what a killed supervisord has left behind; return how many of those there were."""
+    settings = get_settings()
+    if not settings.home.exists():
+        return 0
+    with only_one(settings, step):
+        with step("services"):
+            stop_supervisord(seconds=90)
+        left = installation_processes(settings)
+        if left:
+            with step("processes left behind"):
+                end_processes(left)
+        _forget(settings)
+        return len(left)
+
+
+@contextmanager
+def only_one(settings: Settings, step: Step) -> Iterator[None]:
+    """Hold the right to start or stop the services; whoever comes second waits."""
+    _require_home(settings)
+    with (private_directory(run_directory(settings)) / "lifecycle.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with step("another `mlforge up` or `down`"):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _require_home(settings: Settings) -> None:
+    doctor.check_home(settings)
+
+
+def _prepare(settings: Settings, step: Step) -> None:
+    """End what a killed supervisord left, and see that nothing else is in the way."""
+    left = installation_processes(settings)
+    if left:
+        with step("processes left behind"):
+            end_processes(left)
+    _forget(settings)
+    with step("checks"):
+        doctor.require_startable(settings)
+
+
+def _forget(settings: Settings) -> None:
+    """Remove what describes services that no longer run; release servers stay described and come back with `up`."""
+    run = run_directory(settings)
+    for path in (socket_path(settings), run / "supervisord.pid", _stamp(settings, "settings")):
+        path.unlink(missing_ok=True)
+    for name in programs.names(settings):
+        (run / "programs" / f"{name}.conf").unlink(missing_ok=True)
+
+
+def _start_database(settings: Settings, step: Step, upgrade: Callable[[], None]) -> None:
+    from mlforge.db.migrate import migrate
+
+    if "postgres" in programs.names(settings):
+        with step("PostgreSQL"):
+            start_program(programs.program("postgres"), wait=False)
+            health.wait_until_healthy(settings, list(_BASE), seconds=60)
+    with step("databases"):
+        postgres.create_databases()
+        migrate()
+    upgrade()
+
+
+def _start_rest(settings: Settings, step: Step) -> None:
+    rest = [name for name in programs.names(settings) if name not in _BASE]
+    early = [name for name in rest if name not in programs.AIRFLOW]
+    for name in early:
+        start_program(programs.program(name), wait=False)
+    with step("Airflow's database"):
+        _migrate_airflow(settings)
+    late = [name for name in rest if name in programs.AIRFLOW]
+    for name in late:
+        start_program(programs.program(name), wait=False)
+    for name in (*early, *late):
+        with step(name):
+            health.wait_until_healthy(settings, [name], seconds=_START_SECONDS)
+
+
+def _migrate_airflow(settings: Settings) -> None:
+    """Bring Airflow's database to the installed version; a version that was migrated to before costs nothing."""
+    stamp = private_directory(settings.home / "airflow") / "migrated"
+    installed = version("apache-airflow")
+    if stamp.exists() and stamp.read_text() == installed:
+        return
+    process = programs.airflow_process(settings, "db", "migrate")
+    log = log_path(settings, "airflow-db-migrate")
+    with log.open("wb") as file:
+        done = subprocess.run(
+            process.command,
+            env=process.environment,
+            cwd=process.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise ServiceUnavailableError(
+            "Airflow's database cannot be migrated", evidence=tail(log, 5), hint="see `mlforge logs airflow-db-migrate`"
+        )
+    write_private(stamp, installed)
+
+
+def _all_healthy(settings: Settings) -> bool:
+    try:
+        states = program_states()
+    except MLForgeError:
+        return False
+    return all(
+        name in states and states[name].running and health.is_healthy(settings, name)
+        for name in programs.names(settings)
+    )
+
+
+def _require_same_settings(settings: Settings) -> None:
+    stamp = _stamp(settings, "settings")
+    if stamp.exists() and stamp.read_text() != _fingerprint(settings):
+        raise SettingsError(
+            "the services run with other settings than this command",
+            where=str(settings.home),
+            hint="run `mlforge down` first, or set the same MLFORGE_ variables as before",
+        )
+
+
+def _fingerprint(settings: Settings) -> str:
+    import hashlib
+
+    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+
+
+def _stamp(settings: Settings, name: str) -> Path:
+    return run_directory(settings) / f"{name}.stamp"
