@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import command
-import dags
 import demo
+import parsing
 import tasks
 from figures import show
 
 
 def main() -> None:
-    show([*command.measure(), *dags.measure(), *tasks.measure(), *demo.measure()])
+    show([*command.measure(), *parsing.measure(), *tasks.measure(), *demo.measure()])
 
 
 if __name__ == "__main__":
