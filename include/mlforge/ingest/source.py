@@ -76,7 +76,9 @@ def _read_file(uri: str) -> bytes:
     except FileNotFoundError as error:
         raise SourceError("the source file does not exist", where=uri, hint="correct `source.path`") from error
     except (IsADirectoryError, PermissionError) as error:
-        raise SourceError(f"the source file cannot be read: {error}", where=uri, hint="correct `source.path`") from error
+        raise SourceError(
+            f"the source file cannot be read: {error}", where=uri, hint="correct `source.path`"
+        ) from error
     except OSError as error:
         raise RetryableError(f"the source does not answer: {error}", where=uri, hint="try again later") from error
     return content

@@ -34,6 +34,7 @@ class Column:
         sql_type: Its type in PostgreSQL.
         key_position: Its place in the primary key, from 1; None if it is no key.
         options: ODCS `logicalTypeOptions`: minimum, maximum, pattern and the like.
+        allowed: ODCS `enum`: the values that there may be; empty if any may.
         quality: ODCS quality rules of the column, as written.
     """
 
@@ -46,6 +47,7 @@ class Column:
     description: str
     options: dict[str, Any] = field(default_factory=dict)
     quality: tuple[dict[str, Any], ...] = ()
+    allowed: tuple[Any, ...] = ()
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -151,6 +153,7 @@ def _column(item: dict[str, Any], path: Path) -> Column:
         description=str(item.get("description", "")),
         options=dict(item.get("logicalTypeOptions", {})),
         quality=tuple(item.get("quality", [])),
+        allowed=tuple(entry["value"] for entry in item.get("enum", [])),
     )
 
 

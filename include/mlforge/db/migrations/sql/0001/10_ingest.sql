@@ -1,12 +1,14 @@
--- Each claim of a partition by an attempt. The newest claim wins; an older attempt is fenced.
+-- Each claim of partitions by an attempt; one attempt claims a day or a whole range. The newest claim of a partition
+-- wins: an older attempt is fenced.
+CREATE SEQUENCE ledger.attempt_numbers;
 CREATE TABLE ledger.attempts (
-    attempt       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     use_case      text NOT NULL,
     dataset       text NOT NULL,
     partition_key text NOT NULL,
-    claimed_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+    attempt       bigint NOT NULL,
+    claimed_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (use_case, dataset, partition_key, attempt)
 );
-CREATE INDEX ON ledger.attempts (use_case, dataset, partition_key, attempt DESC);
 
 -- One row per partition and changed content. rows_in = rows_published + rows_quarantined + rows_duplicate.
 CREATE TABLE ledger.publications (
@@ -21,6 +23,7 @@ CREATE TABLE ledger.publications (
     rows_quarantined bigint NOT NULL,
     rows_duplicate   bigint NOT NULL,
     content_hash     text NOT NULL,
+    quarantine_hash  text NOT NULL DEFAULT '',  -- of the rows set aside, with the rules that they break
     raw_uri          text NOT NULL,
     raw_hash         text NOT NULL,
     contract_version text NOT NULL,

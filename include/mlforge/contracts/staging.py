@@ -1,0 +1,132 @@
+"""Staging tables: an attempt's rows between landing and publication.
+
+`staging.<use_case>__<dataset>__a<attempt>` holds the contract's columns, `partition_key`, `event_timestamp`,
+`known_at`, and three of its own: `_row_id`, `_copies` (how many exact copies of the row came), `_rules` (the rules
+that the row breaks; NULL for a row that may be published).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from mlforge import db
+from mlforge.errors import SpecError
+from mlforge.refs import STATIC_KEY, RawPartition
+from mlforge.settings import get_settings
+from mlforge.spec import Contract, UseCase
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROW_ID = "_row_id"
+COPIES = "_copies"
+RULES = "_rules"
+_LANDING = "mlforge_landing"
+
+_DEAD: LiteralString = """
+    SELECT DISTINCT tablename FROM ledger.attempts JOIN pg_tables
+        ON schemaname = 'staging' AND tablename = %(prefix)s || attempt::text
+    WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = ANY(%(keys)s) AND attempt < %(attempt)s
+"""
+
+
+def partition_keys(raw: RawPartition) -> list[str]:
+    """Return the key of each partition that landed."""
+    return [STATIC_KEY] if raw.partition_key == STATIC_KEY else raw.partitions.keys
+
+
+def staging_table(use_case: str, dataset: str, attempt: int) -> str:
+    """Return the name of an attempt's table in the schema `staging`."""
+    return f"{use_case}__{dataset}__a{attempt}"
+
+
+def claim_partitions(raw: RawPartition) -> int:
+    """Claim the partitions for a new attempt and return its number; from then on older attempts cannot publish."""
+    names = {"use_case": raw.use_case, "dataset": raw.dataset, "keys": partition_keys(raw)}
+    with db.connect() as connection:
+        row = connection.execute("SELECT nextval('ledger.attempt_numbers')").fetchone()
+        attempt = int(row[0]) if row else 0
+        connection.execute(
+            "INSERT INTO ledger.attempts (use_case, dataset, partition_key, attempt)"
+            " SELECT %(use_case)s, %(dataset)s, key, %(attempt)s FROM unnest(%(keys)s::text[]) AS key",
+            {**names, "attempt": attempt},
+        )
+    prefix = staging_table(raw.use_case, raw.dataset, 0)[:-1]
+    with db.connect(autocommit=True) as connection:
+        dead = connection.execute(_DEAD, {**names, "attempt": attempt, "prefix": prefix}).fetchall()
+    for (table,) in dead:
+        drop_staging(table)
+    return attempt
+
+
+def is_newest(raw: RawPartition, attempt: int) -> bool:
+    """Return whether no newer attempt has claimed one of the partitions."""
+    with db.connect() as connection:
+        row = connection.execute(
+            "SELECT max(attempt) FROM ledger.attempts WHERE use_case = %s AND dataset = %s AND partition_key = ANY(%s)",
+            [raw.use_case, raw.dataset, partition_keys(raw)],
+        ).fetchone()
+    return row is not None and row[0] == attempt
+
+
+def drop_staging(table: str) -> None:
+    """Drop a staging table; one that a publication is reading at this moment stays, its publication drops it."""
+    with contextlib.suppress(psycopg.errors.LockNotAvailable), db.connect() as connection:
+        connection.execute("SET LOCAL lock_timeout = '5s'")
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier("staging", table)))
+
+
+def load_staging(use_case: UseCase, raw: RawPartition, rows: pa.Table, table: str) -> None:
+    """Load rows into a new staging table, exact copies once, with their partition and their two times.
+
+    Raises:
+        SpecError: The use case's SQL for a time cannot be computed.
+    """
+    import adbc_driver_manager
+    from adbc_driver_postgresql import dbapi
+
+    contract = use_case.contract(raw.dataset)
+    statement = _create_statement(use_case, raw.dataset, contract, table)
+    url = f"{get_settings().postgres_url()}?options=-c%20timezone%3DUTC"
+    with dbapi.connect(url) as connection, connection.cursor() as cursor:
+        cursor.adbc_ingest(_LANDING, _once(rows.select(contract.column_names)), mode="create", temporary=True)
+        try:
+            cursor.execute(statement)
+        except adbc_driver_manager.Error as error:
+            raise SpecError(
+                f"the times of {raw.dataset!r} cannot be computed: {str(error).splitlines()[0]}",
+                where=str(use_case.folder / "use_case.yaml"),
+                hint=f"correct `event_timestamp` and `known_at` of datasets.{raw.dataset}",
+            ) from error
+        cursor.execute(f"DROP TABLE {_LANDING}")
+        connection.commit()
+
+
+def _create_statement(use_case: UseCase, dataset: str, contract: Contract, table: str) -> str:
+    declared = use_case.dataset(dataset)
+    columns = sql.SQL(", ").join(map(sql.Identifier, contract.column_names))
+    column = declared.source.partition_column
+    key: sql.Composable = sql.Literal(STATIC_KEY) + sql.SQL("::text")
+    if column is not None:
+        key = sql.SQL("to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD')").format(sql.Identifier(column))
+    # The two times are SQL that the use case's author wrote.
+    times = f"({declared.event_timestamp})::timestamptz AS event_timestamp, ({declared.known_at})::timestamptz"
+    return (
+        f"CREATE UNLOGGED TABLE {sql.Identifier('staging', table).as_string(None)} AS"
+        f" SELECT {columns.as_string(None)}, {key.as_string(None)} AS partition_key, {times} AS known_at,"
+        f" {ROW_ID}, {COPIES}, NULL::text[] AS {RULES} FROM {_LANDING}"
+    )
+
+
+def _once(rows: pa.Table) -> pa.Table:
+    """Return each distinct row once, numbered, with the number of its copies."""
+    import pyarrow as pa
+
+    grouped = rows.group_by(rows.column_names, use_threads=False).aggregate([([], "count_all")])
+    distinct = grouped.select(rows.column_names).cast(rows.schema)
+    distinct = distinct.append_column(COPIES, grouped["count_all"].cast(pa.int64()))
+    return distinct.append_column(ROW_ID, pa.array(range(1, len(distinct) + 1), pa.int64()))

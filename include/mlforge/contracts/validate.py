@@ -1,0 +1,117 @@
+"""Great Expectations on a staging table."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from mlforge import db
+from mlforge.contracts.rules import Rule, Verdict
+from mlforge.contracts.staging import ROW_ID
+from mlforge.errors import SpecError
+from mlforge.settings import get_settings
+
+if TYPE_CHECKING:
+    from great_expectations.datasource.fluent.interfaces import Batch
+
+
+def validate(table: str, rules: Sequence[Rule], rows: int) -> list[Verdict]:
+    """Return what Great Expectations finds on a committed staging table, one verdict per rule, in their order.
+
+    Args:
+        table: Its name in the schema `staging`.
+        rules: What to check.
+        rows: How many rows the table has: as many may be listed for a rule.
+
+    Raises:
+        SpecError: A rule's SQL cannot be computed.
+    """
+    # Two steps: one cheap pass over all rules, then every row's id for the few that are broken.
+    with _batch(table) as batch:
+        passed = _run(batch, rules, "BASIC")
+        broken = [rule for rule in rules if not passed[rule.name]["success"]]
+        details = _run(batch, broken, _complete(rows)) if broken else {}
+    return [_verdict(rule, details.get(rule.name), table) for rule in rules]
+
+
+def _complete(rows: int) -> dict[str, Any]:
+    return {
+        "result_format": "COMPLETE",
+        "unexpected_index_column_names": [ROW_ID],
+        "partial_unexpected_count": max(rows, 1),
+        "exclude_unexpected_values": True,
+    }
+
+
+@functools.cache
+def _library() -> Any:
+    """Import Great Expectations without its telemetry, its log lines and its progress bars."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    import great_expectations
+
+    context = great_expectations.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    return great_expectations, context
+
+
+@contextmanager
+def _batch(table: str) -> Iterator[Batch]:
+    _, context = _library()
+    name = f"staging_{secrets.token_hex(6)}"
+    url = get_settings().postgres_url(driver="psycopg")
+    options = "?options=-c%20timezone%3DUTC%20-c%20search_path%3Dstaging"
+    source = context.data_sources.add_postgres(name, connection_string=url + options, create_temp_table=False)
+    try:
+        asset = source.add_table_asset(table, table_name=table)
+        yield asset.add_batch_definition_whole_table("whole").get_batch()
+    finally:
+        source.get_engine().dispose()
+        context.data_sources.delete(name)
+
+
+def _run(batch: Batch, rules: Sequence[Rule], result_format: Any) -> dict[str, dict[str, Any]]:
+    library, _ = _library()
+    suite = library.ExpectationSuite(name=secrets.token_hex(6))
+    for rule in rules:
+        kind = getattr(library.expectations, rule.expectation)
+        suite.expectations.append(kind(**rule.arguments, meta={"rule": rule.name}))
+    found: dict[str, dict[str, Any]] = {}
+    for result in batch.validate(suite, result_format=result_format).results:
+        name = result.expectation_config.meta["rule"]
+        info = result.exception_info or {}
+        errors = [info] if "raised_exception" in info else list(info.values())
+        raised = [error for error in errors if error.get("raised_exception")]
+        if raised:
+            message = str(raised[0].get("exception_message")).splitlines()[0]
+            raise SpecError(f"the rule {name!r} cannot be computed: {message}", hint="correct the contract")
+        found[name] = {"success": bool(result.success), **(result.result or {})}
+    return found
+
+
+def _verdict(rule: Rule, details: dict[str, Any] | None, table: str) -> Verdict:
+    if details is None:
+        return Verdict(rule, passed=True)
+    if rule.scope == "partition":
+        rows = [dict(row) for row in details["details"]["unexpected_rows"]]
+        return Verdict(rule, passed=False, observed={row["partition_key"]: float(row["observed"]) for row in rows})
+    if rule.broken is not None:
+        return Verdict(rule, passed=False, row_ids=_rows_where(rule.broken, table))
+    # Without the values, GX folds the ids of all rows into lists.
+    ids = {int(row_id) for listed in details["unexpected_index_list"] for row_id in listed[ROW_ID]}
+    return Verdict(rule, passed=False, row_ids=tuple(sorted(ids)))
+
+
+def _rows_where(condition: str, table: str) -> tuple[int, ...]:
+    """Return the ids of the rows for which a contract's SQL condition holds; GX lists 200 of them at most."""
+    query = f"SELECT {ROW_ID} FROM {sql.Identifier('staging', table).as_string(None)} WHERE {condition} ORDER BY 1"  # noqa: S608
+    with db.connect() as connection:
+        return tuple(row_id for (row_id,) in connection.execute(psycopg.sql.SQL(query)).fetchall())  # type: ignore[arg-type]

@@ -1,0 +1,250 @@
+"""CheckedPartition → PublishedPartition, exactly once.
+
+One transaction holds the lock of each partition, in the order of their keys, and does all of it: is this attempt still
+the newest one, has the content changed, then delete, insert, and a row in the ledger. What an attempt leaves in staging
+goes at its end, or when the next attempt claims the partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from mlforge import db
+from mlforge.db.content import EMPTY_HASH, combine_hashes, partition_hashes
+from mlforge.errors import StaleAttemptError, TerminalError
+from mlforge.ingest.warehouse import ensure_table, published_columns
+from mlforge.refs import STATIC_KEY, CheckedPartition, PublishedPartition, code_version
+from mlforge.spec import UseCase
+
+_ANALYZE_FROM = 5000  # changed rows from which on the planner's statistics are renewed at once
+
+_FENCE: LiteralString = """
+    SELECT partition_key FROM ledger.attempts
+    WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = ANY(%(keys)s)
+    GROUP BY partition_key HAVING max(attempt) = %(attempt)s
+"""
+_NEWEST: LiteralString = """
+    SELECT DISTINCT ON (partition_key)
+           partition_key, version, content_hash, quarantine_hash, rows_in, rows_published, rows_quarantined,
+           rows_duplicate
+    FROM ledger.publications
+    WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = ANY(%(keys)s)
+    ORDER BY partition_key, version DESC
+"""
+_COUNTS: LiteralString = """
+    SELECT partition_key, sum(_copies)::bigint, count(*) - count(_rules), count(_rules),
+           (sum(_copies) - count(*))::bigint
+    FROM {staged} GROUP BY partition_key
+"""
+_REPLACE: LiteralString = """
+    DELETE FROM {table} WHERE partition_key = ANY(%(keys)s)
+"""
+_INSERT: LiteralString = """
+    INSERT INTO {table} ({columns})
+    SELECT {columns} FROM {staged} WHERE _rules IS NULL AND partition_key = ANY(%(keys)s) ORDER BY event_timestamp
+"""
+_CLEAR_QUARANTINE: LiteralString = """
+    DELETE FROM quarantine.rows
+    WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = ANY(%(keys)s)
+"""
+_QUARANTINE: LiteralString = """
+    INSERT INTO quarantine.rows (use_case, dataset, partition_key, attempt, row, rules)
+    SELECT %(use_case)s, %(dataset)s, partition_key, %(attempt)s,
+           to_jsonb(staged) - '{{_row_id,_copies,_rules,partition_key}}'::text[], _rules
+    FROM {staged} AS staged WHERE _rules IS NOT NULL AND partition_key = ANY(%(keys)s)
+"""
+_RECORD: LiteralString = """
+    INSERT INTO ledger.publications (use_case, dataset, partition_key, version, attempt, rows_in, rows_published,
+        rows_quarantined, rows_duplicate, content_hash, quarantine_hash, raw_uri, raw_hash, contract_version,
+        code_version, run_id)
+    SELECT %(use_case)s, %(dataset)s, new.key, new.version, %(attempt)s, new.came, new.published, new.quarantined,
+           new.duplicate, new.content_hash, new.quarantine_hash, %(raw_uri)s, %(raw_hash)s, %(contract_version)s,
+           %(code_version)s, %(run_id)s
+    FROM unnest(%(new_keys)s::text[], %(versions)s::integer[], %(came)s::bigint[], %(published)s::bigint[],
+                %(quarantined)s::bigint[], %(duplicate)s::bigint[], %(hashes)s::text[], %(quarantine_hashes)s::text[])
+         AS new(key, version, came, published, quarantined, duplicate, content_hash, quarantine_hash)
+    ORDER BY new.key
+"""
+
+
+@dataclass(frozen=True)
+class _State:
+    """What stands, or shall stand, in the ledger for one partition."""
+
+    version: int
+    content_hash: str
+    quarantine_hash: str
+    rows_in: int
+    rows_published: int
+    rows_quarantined: int
+    rows_duplicate: int
+
+    def same_content(self, other: _State) -> bool:
+        """Return whether nothing but the version differs."""
+        return {**vars(self), "version": 0} == {**vars(other), "version": 0}
+
+
+def publish_partition(use_case: UseCase, checked: CheckedPartition, *, run_id: str | None = None) -> PublishedPartition:
+    """Put checked rows into the warehouse, in place of what was there; the same content changes nothing.
+
+    Args:
+        use_case: The use case.
+        checked: What an attempt checked.
+        run_id: Name of the run that asks, for the ledger.
+
+    Raises:
+        StaleAttemptError: A newer attempt has claimed one of the partitions; nothing is written.
+        TerminalError: The staging table is gone or not whole.
+    """
+    names = _names(checked, run_id, use_case)
+    with db.connect() as connection:
+        for key in sorted(names["keys"]):
+            db.lock_partition(connection, checked.use_case, checked.dataset, key)
+        before = _newest(connection, names)
+        staged = _staged_table(connection, checked)
+        if staged is None and _stands(before, checked, names["keys"]):
+            return _published(use_case, checked, before, 0)
+        _require_newest(connection, checked, names)
+        if staged is None:
+            raise _lost(checked, "is gone")
+        after = _staged_states(connection, use_case, checked, staged, before, names["keys"])
+        changed = [key for key in after if key not in before or not after[key].same_content(before[key])]
+        if changed:
+            _write(connection, use_case, checked, staged, {key: after[key] for key in changed}, names)
+        connection.execute(sql.SQL("DROP TABLE {}").format(staged))
+    _refresh_statistics(use_case, checked, sum(after[key].rows_published for key in changed))
+    return _published(use_case, checked, after, len(changed))
+
+
+def _names(checked: CheckedPartition, run_id: str | None, use_case: UseCase) -> dict[str, Any]:
+    static = checked.partition_key == STATIC_KEY
+    return {
+        "use_case": checked.use_case,
+        "dataset": checked.dataset,
+        "keys": [STATIC_KEY] if static else checked.partitions.keys,
+        "attempt": checked.attempt,
+        "raw_uri": checked.raw_uri,
+        "raw_hash": checked.raw_hash,
+        "contract_version": use_case.contract(checked.dataset).version,
+        "code_version": checked.code_version,
+        "run_id": run_id,
+    }
+
+
+def _newest(connection: psycopg.Connection[Any], names: dict[str, Any]) -> dict[str, _State]:
+    return {key: _State(*rest) for key, *rest in connection.execute(_NEWEST, names).fetchall()}
+
+
+def _staged_table(connection: psycopg.Connection[Any], checked: CheckedPartition) -> sql.Identifier | None:
+    schema, table = checked.uri.split(".", 1)
+    row = connection.execute("SELECT to_regclass(%s)", [f'{schema}."{table}"']).fetchone()
+    return sql.Identifier(schema, table) if row and row[0] else None
+
+
+def _stands(before: Mapping[str, _State], checked: CheckedPartition, keys: list[str]) -> bool:
+    """Return whether the checked content is what was published last: this call repeats one that had come through."""
+    hashes = {key: before[key].content_hash for key in keys if key in before}
+    return len(hashes) == len(keys) and combine_hashes(hashes) == checked.content_hash
+
+
+def _require_newest(connection: psycopg.Connection[Any], checked: CheckedPartition, names: dict[str, Any]) -> None:
+    mine = {key for (key,) in connection.execute(_FENCE, names).fetchall()}
+    lost = [key for key in names["keys"] if key not in mine]
+    if lost:
+        raise StaleAttemptError(
+            f"a newer attempt than {checked.attempt} has claimed {len(lost)} of {len(names['keys'])} partitions",
+            where=f"{checked.use_case}.{checked.dataset} {checked.partition_key}",
+            evidence=lost,
+            hint="nothing to do: the newer attempt publishes",
+        )
+
+
+def _staged_states(
+    connection: psycopg.Connection[Any],
+    use_case: UseCase,
+    checked: CheckedPartition,
+    staged: sql.Identifier,
+    before: Mapping[str, _State],
+    keys: list[str],
+) -> dict[str, _State]:
+    """Return what the partitions will be, after checking that staging still holds what was checked."""
+    columns = published_columns(use_case, checked.dataset)
+    hashes = dict.fromkeys(keys, EMPTY_HASH)
+    hashes |= partition_hashes(connection, staged, columns, sql.SQL("_rules IS NULL"))
+    if combine_hashes(hashes) != checked.content_hash:
+        raise _lost(checked, "does not hold what was checked")
+    aside = partition_hashes(connection, staged, [*columns, "_rules"], sql.SQL("_rules IS NOT NULL"))
+    counts = {key: rest for key, *rest in connection.execute(sql.SQL(_COUNTS).format(staged=staged)).fetchall()}
+    if sum(came for came, *_ in counts.values()) != checked.rows_in:
+        raise _lost(checked, "does not hold what was checked")
+    return {
+        key: _State(
+            before[key].version + 1 if key in before else 1, hashes[key], aside.get(key, ""), *counts.get(key, [0] * 4)
+        )
+        for key in keys
+    }
+
+
+def _lost(checked: CheckedPartition, what: str) -> TerminalError:
+    """Staging is unlogged: a crash of the server empties it."""
+    return TerminalError(
+        f"the staging table {checked.uri} {what}",
+        where=f"{checked.use_case}.{checked.dataset} {checked.partition_key}",
+        hint="check the partition again, then publish",
+    )
+
+
+def _write(
+    connection: psycopg.Connection[Any],
+    use_case: UseCase,
+    checked: CheckedPartition,
+    staged: sql.Identifier,
+    changed: Mapping[str, _State],
+    names: dict[str, Any],
+) -> None:
+    table = ensure_table(connection, use_case, checked.dataset)
+    columns = sql.SQL(", ").join(map(sql.Identifier, published_columns(use_case, checked.dataset)))
+    states = list(changed.values())
+    values = {
+        **names,
+        "keys": list(changed),
+        "new_keys": list(changed),
+        "versions": [state.version for state in states],
+        "came": [state.rows_in for state in states],
+        "published": [state.rows_published for state in states],
+        "quarantined": [state.rows_quarantined for state in states],
+        "duplicate": [state.rows_duplicate for state in states],
+        "hashes": [state.content_hash for state in states],
+        "quarantine_hashes": [state.quarantine_hash for state in states],
+    }
+    for statement in (_REPLACE, _INSERT, _CLEAR_QUARANTINE, _QUARANTINE, _RECORD):
+        connection.execute(sql.SQL(statement).format(table=table, columns=columns, staged=staged), values)
+
+
+def _refresh_statistics(use_case: UseCase, checked: CheckedPartition, rows: int) -> None:
+    if rows >= _ANALYZE_FROM:
+        table = sql.Identifier("warehouse", use_case.table(checked.dataset))
+        with db.connect(autocommit=True) as connection:
+            connection.execute(sql.SQL("ANALYZE {}").format(table))
+
+
+def _published(
+    use_case: UseCase, checked: CheckedPartition, states: Mapping[str, _State], changed: int
+) -> PublishedPartition:
+    return PublishedPartition(
+        use_case=use_case.name,
+        dataset=checked.dataset,
+        partition_key=checked.partition_key,
+        uri=f"warehouse.{use_case.table(checked.dataset)}",
+        rows=sum(state.rows_published for state in states.values()),
+        content_hash=combine_hashes({key: state.content_hash for key, state in states.items()}),
+        code_version=code_version(use_case.folder),
+        rows_quarantined=sum(state.rows_quarantined for state in states.values()),
+        rows_duplicate=sum(state.rows_duplicate for state in states.values()),
+        changed=changed,
+    )
