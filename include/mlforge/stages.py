@@ -1,7 +1,7 @@
 """Each arrow between stages, once: what an operator runs and what `mlforge stage` runs.
 
 A stage is a function of a `StageRun` and, mostly, the ref that the stage before it returned. The rooms are imported
-inside, so that naming a stage costs nothing.
+inside, so that naming a stage costs nothing, not even pydantic.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlforge.errors import PromotionError
-from mlforge.refs import PartitionRange, Ref
 
 if TYPE_CHECKING:
     from mlforge.refs import (
@@ -22,8 +21,10 @@ if TYPE_CHECKING:
         DriftReport,
         FeaturePartition,
         GateDecision,
+        PartitionRange,
         PublishedPartition,
         RawPartition,
+        Ref,
         Release,
         TrainingSet,
     )
@@ -160,6 +161,8 @@ def roll_out(run: StageRun, release: Release) -> Deployment:
 
 def monitored_days(run: StageRun) -> PartitionRange:
     """Return the days that monitoring compares together: the window that ends with the newest day of the run."""
+    from mlforge.refs import PartitionRange
+
     first = run.days.last - timedelta(days=run.use_case.monitors.window_days - 1)
     return PartitionRange(max(first, run.use_case.schedule.start), run.days.last)
 

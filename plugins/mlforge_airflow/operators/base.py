@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from mlforge.refs import Ref
     from mlforge.stages import StageRun
+
+log = logging.getLogger(__name__)
 
 Effect = Literal["partition", "live"]
 EFFECTS = ("partition", "live")
@@ -99,7 +102,13 @@ def require_live(facts: RunFacts, use_case: str) -> None:
     newest = None if facts.act_live or facts.backfill else newest_partition(use_case)
     reason = why_not_live(facts, newest)
     if reason is not None:
-        raise AirflowSkipException(f"skipped: {reason}. To act anyway, run it with the parameter act_live: true.")
+        raise skipped(f"{reason}. To act anyway, run it with the parameter act_live: true.")
+
+
+def skipped(reason: str) -> AirflowSkipException:
+    """Return the exception that skips the task, with the reason in its log: Airflow itself logs none."""
+    log.info("skipped: %s", reason)
+    return AirflowSkipException(reason)
 
 
 @contextmanager

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowSkipException
-
-from mlforge_airflow.operators.base import StageOperator
+from mlforge_airflow.operators.base import StageOperator, skipped
 
 if TYPE_CHECKING:
     from mlforge.refs import GateDecision, Ref
@@ -84,7 +82,7 @@ def require_passed(decision: GateDecision) -> None:
         AirflowSkipException: It did; the message names the reasons.
     """
     if not decision.passed:
-        raise AirflowSkipException(f"skipped: the gate refused the candidate: {in_words(decision)}")
+        raise skipped(f"the gate refused the candidate: {in_words(decision)}")
 
 
 def approver(approval: Any) -> str | None:

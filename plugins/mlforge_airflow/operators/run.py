@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlforge.spec import UseCase
 
 BACKFILL = "backfill"
+SCHEDULE = "schedule"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class RunFacts:
         run_id: `dag/run`, for the ledger.
         backfill: Whether a backfill caused it, here or in the run whose asset event started it.
         act_live: Whether a person said so in the parameters, here or there.
-        who: The person who started it, or `schedule`.
+        who: The person who started it, or the run whose asset event did; else `schedule`.
         why: What caused it.
     """
 
@@ -40,7 +41,7 @@ class RunFacts:
     @property
     def event_extra(self) -> dict[str, Any]:
         """What asset events tell the runs that they start."""
-        return {"partitions": self.days.key, "backfill": self.backfill, "act_live": self.act_live}
+        return {"partitions": self.days.key, "backfill": self.backfill, "act_live": self.act_live, "who": self.who}
 
 
 def read_facts(context: Context, use_case: UseCase) -> RunFacts:
@@ -52,6 +53,7 @@ def read_facts(context: Context, use_case: UseCase) -> RunFacts:
     dag_run = context["dag_run"]
     params = context.get("params") or {}
     extras = list(_event_extras(context))
+    people = [getattr(dag_run, "triggering_user_name", None), *(extra.get("who") for extra in extras)]
     days = use_case.partitions(_range_key(params, context.get("partition_key"), use_case.name).key)
     kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
     return RunFacts(
@@ -59,7 +61,7 @@ def read_facts(context: Context, use_case: UseCase) -> RunFacts:
         run_id=f"{dag_run.dag_id}/{dag_run.run_id}",
         backfill=kind == BACKFILL or (bool(extras) and all(extra.get("backfill") for extra in extras)),
         act_live=bool(params.get("act_live")) or any(extra.get("act_live") for extra in extras),
-        who=getattr(dag_run, "triggering_user_name", None) or "schedule",
+        who=next((str(person) for person in people if person), SCHEDULE),
         why=f"{kind.replace('_', ' ')} run of {dag_run.dag_id} for {days.key}",
     )
 
