@@ -11,7 +11,7 @@ from mlforge.errors import ServingError
 from mlforge.refs import Release
 from mlforge.services.supervision import Program
 from mlforge.serving.bento import SERVICE, bento_is_built, bento_path, bentoml_home, quiet_environment
-from mlforge.serving.deployments import newest_rows, record_state
+from mlforge.serving.deployments import DeploymentRow, State, newest_rows, record_state
 from mlforge.settings import get_settings
 
 # Longer than the gateway keeps an idle connection: whoever closes first must be the one that sends.
@@ -63,9 +63,15 @@ def program_name(release_id: int) -> str:
 
 def server_program(release_id: int, port: int) -> Program:
     """Return the server of a release as a program; it reads secrets itself, so none is in its description."""
+    settings = get_settings()
     command = [sys.executable, "-m", "mlforge.cli.main", "service", "exec", "release"]
-    command += ["--release-id", str(release_id), "--port", str(port)]
-    return Program(name=program_name(release_id), command=command, stop_wait_seconds=SHUTDOWN_SECONDS + 5, priority=600)
+    return Program(
+        name=program_name(release_id),
+        command=[*command, "--release-id", str(release_id), "--port", str(port)],
+        environment={"MLFORGE_ROOT": str(settings.root), "MLFORGE_HOME": str(settings.home)},
+        stop_wait_seconds=SHUTDOWN_SECONDS + 5,
+        priority=600,
+    )
 
 
 def server_url(port: int) -> str:
@@ -73,13 +79,13 @@ def server_url(port: int) -> str:
     return f"http://{get_settings().serving_host}:{port}"
 
 
-def claim_port(release: Release, *, run_id: str | None = None, avoid: frozenset[int] = frozenset()) -> int:
-    """Return a port for a release's server and write it down as `starting`, so that no other release takes it.
+def claim_port(release: Release | DeploymentRow, *, state: State = "starting", run_id: str | None = None) -> int:
+    """Return a port for a release's server and write it down, so that no other release takes it.
 
     Args:
         release: The release.
+        state: What the ledger says of it together with the port.
         run_id: Who asks.
-        avoid: Ports that were tried in vain.
 
     Raises:
         ServingError: Every port of the range is taken.
@@ -89,8 +95,8 @@ def claim_port(release: Release, *, run_id: str | None = None, avoid: frozenset[
         lock_partition(connection, "serving", "ports")
         claimed = {row.port for row in newest_rows(connection) if row.release_id != release.release_id}
         for port in range(first, last + 1):
-            if port not in claimed and port not in avoid and _is_free(port):
-                record_state(release, "starting", port=port, run_id=run_id, connection=connection)
+            if port not in claimed and is_free(port):
+                record_state(release, state, port=port, run_id=run_id, connection=connection)
                 return port
     raise ServingError(
         f"every port of {first}-{last} is taken",
@@ -99,7 +105,8 @@ def claim_port(release: Release, *, run_id: str | None = None, avoid: frozenset[
     )
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Return whether nothing listens on a port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

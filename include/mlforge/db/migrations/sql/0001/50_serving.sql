@@ -34,9 +34,11 @@ CREATE INDEX ON ledger.predictions (use_case, moment);
 
 CREATE TABLE ledger.api_keys (
     key_id     uuid PRIMARY KEY,
-    name       text NOT NULL UNIQUE,
+    name       text NOT NULL,
     scopes     text[] NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     expires_at timestamptz NOT NULL,
     revoked_at timestamptz
 );
+-- A name is free again when its key was revoked.
+CREATE UNIQUE INDEX ON ledger.api_keys (name) WHERE revoked_at IS NULL;

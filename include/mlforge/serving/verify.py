@@ -1,0 +1,52 @@
+"""Verification: a release's server runs without traffic and must agree with the model offline."""
+
+from __future__ import annotations
+
+from mlforge.errors import MLForgeError, ServingError
+from mlforge.refs import Release
+from mlforge.services.supervision import program_states, start_program, stop_program
+from mlforge.serving.deployments import newest_row, record_state
+from mlforge.serving.server import claim_port, program_name, server_program
+from mlforge.serving.smoke import is_ready, smoke_requests, wait_until_ready
+from mlforge.spec import UseCase
+
+
+def verify_release(use_case: UseCase, release: Release, *, run_id: str | None = None) -> Release:
+    """Start a release's server without traffic, compare its answers with offline scores, and return the release.
+
+    A server that fails is stopped, and what is live stays live. A release that is live and answers is left alone.
+
+    Args:
+        use_case: The use case.
+        release: Its release, packaged.
+        run_id: Who does it, for the ledger.
+
+    Raises:
+        ServingError: The server does not start, does not answer, or scores differently.
+        ServiceUnavailableError: The services are not running.
+    """
+    program_states()  # without supervisord nothing can be said about the release
+    row = newest_row(release.release_id)
+    if row and row.state == "live" and row.port and is_ready(release.release_id, row.port):
+        return release
+    if row and row.state in {"starting", "verified"} and row.port and is_ready(release.release_id, row.port):
+        port = row.port
+    else:
+        port = claim_port(release, run_id=run_id)
+    try:
+        start_program(server_program(release.release_id, port))
+        wait_until_ready(release.release_id, port)
+        answered = smoke_requests(use_case, release, port)
+    except MLForgeError as error:
+        stop_program(program_name(release.release_id))
+        record_state(release, "failed", port=port, run_id=run_id, detail={"reason": error.what})
+        if isinstance(error, ServingError):
+            raise
+        raise ServingError(
+            f"the release cannot be verified: {error.what}",
+            where=f"{use_case.name} release {release.release_id}",
+            evidence=error.evidence,
+            hint=error.hint,
+        ) from error
+    record_state(release, "verified", port=port, run_id=run_id, detail={"smoke_requests": answered})
+    return release
