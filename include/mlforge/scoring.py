@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import yaml
@@ -65,25 +65,6 @@ class PlattCalibration(_Part):
         return probabilities
 
 
-class IsotonicCalibration(_Part):
-    """A monotone curve through the points (margin, probability), straight between them and flat beyond.
-
-    Source: Zadrozny and Elkan, Transforming classifier scores into accurate multiclass probability estimates, 2002.
-    """
-
-    method: Literal["isotonic"] = "isotonic"
-    margins: tuple[float, ...] = Field(min_length=1)
-    values: tuple[float, ...] = Field(min_length=1)
-
-    def probabilities(self, margins: Vector) -> Vector:
-        """Return P(positive) for the raw scores, shape (n_rows,)."""
-        probabilities: Vector = np.interp(margins, np.asarray(self.margins), np.asarray(self.values))
-        return probabilities
-
-
-Calibration = Annotated[PlattCalibration | IsotonicCalibration, Field(discriminator="method")]
-
-
 class ModelDescription(_Part):
     """What stands in `metadata.mlforge`: all that scoring needs besides the trees.
 
@@ -94,7 +75,7 @@ class ModelDescription(_Part):
     """
 
     features: tuple[Feature, ...] = Field(min_length=1)
-    calibration: Calibration
+    calibration: PlattCalibration
     labels: tuple[str, str]
 
 

@@ -75,7 +75,9 @@ def fit_model(use_case: UseCase, examples: Examples) -> FittedModel:
         use_case, features, (train, parts["train"].labels), (validation, parts["validation"].labels)
     )
     margins = booster_margins(booster, validation)
-    calibration = fit_calibration(margins, parts["validation"].labels)
+    labels = parts["validation"].labels
+    known = np.concatenate([parts["train"].labels, labels])
+    calibration = fit_calibration(margins, labels, base_rate=float(known.mean()))
     description = ModelDescription(
         features=tuple(features),
         calibration=calibration,
