@@ -19,7 +19,7 @@ class Rule:
         expectation: Name of the Great Expectations class.
         arguments: What that class is given.
         columns: The columns that it speaks of, for the examples.
-        broken: SQL condition that holds for the rows that break it, where the class is given SQL.
+        broken: SQL condition that holds for exactly the rows that break it, for rules that have one.
     """
 
     name: str

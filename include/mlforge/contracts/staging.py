@@ -116,7 +116,7 @@ def _create_statement(use_case: UseCase, dataset: str, contract: Contract, table
     # The two times are SQL that the use case's author wrote.
     times = f"({declared.event_timestamp})::timestamptz AS event_timestamp, ({declared.known_at})::timestamptz"
     return (
-        f"CREATE UNLOGGED TABLE {sql.Identifier('staging', table).as_string(None)} AS"
+        f"CREATE UNLOGGED TABLE {sql.Identifier('staging', table).as_string(None)} AS"  # noqa: S608
         f" SELECT {columns.as_string(None)}, {key.as_string(None)} AS partition_key, {times} AS known_at,"
         f" {ROW_ID}, {COPIES}, NULL::text[] AS {RULES} FROM {_LANDING}"
     )

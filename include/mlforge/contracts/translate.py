@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from psycopg import sql
@@ -56,7 +57,7 @@ def translate(contract: Contract) -> list[Rule]:
     for quality in contract.quality:
         rules += _quality_rules(quality, None, contract)
     for name in ("event_timestamp", "known_at"):
-        rules.append(_native(name, "required", "ExpectColumnValuesToNotBeNull", {}))
+        rules.append(_required(name))
     twice = [name for name, count in Counter(rule.name for rule in rules).items() if count > 1]
     if twice:
         raise SpecError(f"two rules are named {twice[0]!r}", where=str(contract.path), hint="name them differently")
@@ -65,7 +66,7 @@ def translate(contract: Contract) -> list[Rule]:
 
 def _column_rules(column: Column, contract: Contract) -> Iterator[Rule]:
     if column.required or column.key_position is not None:
-        yield _native(column.name, "required", "ExpectColumnValuesToNotBeNull", {})
+        yield _required(column.name)
     if column.unique:
         yield _unique(column.name, [column.name])
     if column.allowed:
@@ -90,7 +91,7 @@ def _option_rules(column: Column, contract: Contract) -> Iterator[Rule]:
     if "multipleOf" in options:
         divisor = _literal(options.pop("multipleOf"))
         broken = f"{_name(column.name)}::numeric % {divisor} <> 0"
-        yield _row_rule(f"{column.name}.multiple", "error", broken, (column.name,))
+        yield row_rule(f"{column.name}.multiple", "error", broken, (column.name,))
     if options:
         raise SpecError(
             f"the column {column.name!r} has the logicalTypeOptions {sorted(options)}, which cannot be checked",
@@ -104,7 +105,7 @@ def _range(column: Column, limits: Mapping[str, Any]) -> Rule:
         compare = {"minimum": "<", "exclusiveMinimum": "<=", "maximum": ">", "exclusiveMaximum": ">="}
         name = _name(column.name)
         parts = [f"{name} {compare[k]} {_literal(str(v))}::{column.sql_type}" for k, v in limits.items()]
-        return _row_rule(f"{column.name}.range", "error", " OR ".join(parts), (column.name,))
+        return row_rule(f"{column.name}.range", "error", " OR ".join(parts), (column.name,))
     bounds = {
         "min_value": limits.get("minimum", limits.get("exclusiveMinimum")),
         "max_value": limits.get("maximum", limits.get("exclusiveMaximum")),
@@ -152,7 +153,7 @@ def _bounded(
     """Return a rule on the number of rows for which a condition holds, or of all rows without one."""
     operator, values = _operator(quality, name, contract)
     if condition is not None and operator == "mustBe" and values == [0]:
-        return _row_rule(name, severity, condition, columns)
+        return row_rule(name, severity, condition, columns)
     aggregate = "count(*)" if condition is None else f"count(*) FILTER (WHERE {condition})"
     unit = quality.get("unit", "rows")
     if unit == "percent" and condition is not None:
@@ -223,6 +224,11 @@ def _operator(quality: Mapping[str, Any], name: str, contract: Contract) -> tupl
     return present[0], values
 
 
+def _required(column: str) -> Rule:
+    broken = f"{_name(column)} IS NULL"
+    return replace(_native(column, "required", "ExpectColumnValuesToNotBeNull", {}), broken=broken)
+
+
 def _native(column: str, kind: str, expectation: str, arguments: dict[str, Any]) -> Rule:
     given = {name: value for name, value in arguments.items() if value is not None and value is not False}
     return Rule(f"{column}.{kind}", "row", "error", expectation, {"column": column, **given}, (column,))
@@ -234,8 +240,10 @@ def _unique(name: str, columns: Sequence[str], severity: Severity = "error", *, 
     return Rule(f"{name}{suffix}", "row", severity, "ExpectCompoundColumnsToBeUnique", arguments, tuple(columns))
 
 
-def _row_rule(name: str, severity: Severity, broken: str, columns: tuple[str, ...]) -> Rule:
-    query = f"SELECT {ROW_ID} FROM {{batch}} WHERE {_escape(broken)}"
+def row_rule(name: str, severity: Severity, broken: str, columns: tuple[str, ...]) -> Rule:
+    """Return the rule that an SQL condition holds for no row."""
+    # A contract's SQL is its author's own; values from elsewhere are quoted.
+    query = f"SELECT {ROW_ID} FROM {{batch}} WHERE {_escape(broken)}"  # noqa: S608
     arguments = {"unexpected_rows_query": query}
     return Rule(name, "row", severity, "UnexpectedRowsExpectation", arguments, columns, broken)
 
@@ -245,7 +253,7 @@ def _partition_rule(
 ) -> Rule:
     bound = _OPERATORS[operator].format(*map(_literal, values))
     query = (
-        f"SELECT partition_key, {_escape(aggregate)} AS observed FROM {{batch}}"
+        f"SELECT partition_key, {_escape(aggregate)} AS observed FROM {{batch}}"  # noqa: S608
         f" GROUP BY partition_key HAVING NOT coalesce({_escape(aggregate)} {bound}, false)"
     )
     return Rule(name, "partition", severity, "UnexpectedRowsExpectation", {"unexpected_rows_query": query}, columns)

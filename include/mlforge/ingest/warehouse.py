@@ -65,7 +65,7 @@ def _create(connection: psycopg.Connection[Any], use_case: UseCase, dataset: str
         sql.SQL("{} {}{}").format(
             sql.Identifier(name), sql.SQL(kind), sql.SQL(" NOT NULL" if name in needed | TIMES.keys() else "")
         )
-        for name, kind in _wanted(use_case, dataset).items()  # type: ignore[arg-type]
+        for name, kind in _wanted(use_case, dataset).items()
     ]
     connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(", ").join(columns)))
     for column in ("partition_key", "event_timestamp"):
