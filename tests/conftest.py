@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -21,20 +19,7 @@ from mlforge.db.migrate import migrate
 from mlforge.services import postgres
 from mlforge.settings import Settings, get_settings
 from mlforge.spec import UseCase, load_use_case
-
-_PR_SET_PDEATHSIG = 1
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to end this child when the test process is killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+from processes import die_with_parent, free_port
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from conftest import die_with_parent
 from mlforge.settings import Settings
 from mlforge.tracking import USER, configure_tracking, tracking_reachable
+from processes import die_with_parent
 
 
 @pytest.fixture(scope="session")
