@@ -21,13 +21,14 @@ SELECT count(*), encode(sha256(convert_to(
 FROM {} AS t
 """
 _NEWEST = """
-SELECT rows, content_hash FROM ledger.feature_publications
+SELECT rows, content_hash, inputs, code_version FROM ledger.feature_publications
 WHERE use_case = %s AND view = %s AND partition_key = %s
 ORDER BY feature_publication_id DESC LIMIT 1
 """
 _RECORD = """
-INSERT INTO ledger.feature_publications (use_case, view, partition_key, rows, content_hash, code_version, run_id)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+INSERT INTO ledger.feature_publications
+    (use_case, view, partition_key, rows, content_hash, inputs, code_version, run_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 _MISSING = """
 SELECT dataset, partition_key FROM unnest(%(datasets)s::text[], %(keys)s::text[]) AS needed (dataset, partition_key)
@@ -35,6 +36,16 @@ WHERE NOT EXISTS (
     SELECT FROM ledger.publications AS p
     WHERE p.use_case = %(use_case)s AND p.dataset = needed.dataset AND p.partition_key = needed.partition_key)
 ORDER BY partition_key, dataset
+"""
+# What a partition may read: everything published for its day or earlier; a static view reads static datasets only.
+_INPUTS = """
+SELECT needed.key, md5(string_agg(
+    concat_ws(' ', p.dataset, p.partition_key, p.version), ',' ORDER BY p.dataset, p.partition_key, p.version))
+FROM unnest(%(keys)s::text[]) AS needed (key)
+JOIN ledger.publications AS p
+  ON p.use_case = %(use_case)s
+ AND (p.partition_key = %(static)s OR (needed.key <> %(static)s AND p.partition_key <= needed.key))
+GROUP BY needed.key
 """
 # From this many changed rows on, the planner should hear of them before the next join.
 _ANALYZE_FROM = 10_000
@@ -45,6 +56,15 @@ class _Built:
     rows: int
     content_hash: str
     changed: bool
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a partition was made from: publications, code, run."""
+
+    inputs: str
+    code_version: str
+    run_id: str | None
 
 
 def build_features(use_case: UseCase, days: PartitionRange, *, run_id: str | None = None) -> FeaturePartition:
@@ -65,9 +85,13 @@ def build_features(use_case: UseCase, days: PartitionRange, *, run_id: str | Non
     with db.connect(autocommit=True) as connection:
         _require_published(connection, use_case, days)
         _index_known_at(connection, use_case)
+        inputs = _inputs(connection, use_case, days)
         for name, view in use_case.features.items():
             query = _View(connection, use_case, name, days)
-            built = [query.build(key, part, version, run_id) for key, part in _partitions(view.static, days)]
+            built = [
+                query.build(key, part, _Origin(inputs.get(key, ""), version, run_id))
+                for key, part in _partitions(view.static, days)
+            ]
             query.close()
             views[name] = sum(item.rows for item in built)
             changed += sum(item.changed for item in built)
@@ -117,27 +141,32 @@ class _View:
             )
         )
 
-    def build(self, key: str, days: PartitionRange, version: str, run_id: str | None) -> _Built:
+    def build(self, key: str, days: PartitionRange, origin: _Origin) -> _Built:
         """Compute one partition and store it if its content changed, in one transaction."""
         names = (self._use_case.name, self._name, key)
         connection = self._connection
         try:
             with connection.transaction():
                 db.lock_partition(connection, *names)
+                newest = connection.execute(_NEWEST, names).fetchone()
+                if newest is not None and newest[2:] == (origin.inputs, origin.code_version):
+                    return _Built(newest[0], newest[1], changed=False)
                 self._compute(key, days)
                 found = connection.execute(sql.SQL(_HASH).format(self._fresh)).fetchone()
                 rows, content_hash = found if found is not None else (0, "")
-                if connection.execute(_NEWEST, names).fetchone() == (rows, content_hash):
-                    return _Built(rows, content_hash, changed=False)
-                self._replace(key)
-                connection.execute(_RECORD, [*names, rows, content_hash, version, run_id])
+                changed = newest is None or newest[:2] != (rows, content_hash)
+                if changed:
+                    self._replace(key)
+                connection.execute(
+                    _RECORD, [*names, rows, content_hash, origin.inputs, origin.code_version, origin.run_id]
+                )
         except (psycopg.DataError, psycopg.ProgrammingError, psycopg.IntegrityError) as error:
             raise FeatureError(
                 f"the view cannot be computed for {key}: {' '.join(str(error).split())}",
                 where=self._where,
-                hint="correct the SQL; it may give one row per entity and event_timestamp",
+                hint="correct the SQL; it may give one row per entity, event_timestamp and known_at",
             ) from error
-        return _Built(rows, content_hash, changed=True)
+        return _Built(rows, content_hash, changed)
 
     def _compute(self, key: str, days: PartitionRange) -> None:
         head = sql.SQL("INSERT INTO {} ({}, partition_key) SELECT {}, %(partition_key)s FROM (").format(
@@ -160,6 +189,12 @@ class _View:
 
 def _bind(key: str, days: PartitionRange) -> dict[str, Any]:
     return {"start": days.start, "end": days.end, "partition_key": key}
+
+
+def _inputs(connection: psycopg.Connection[Any], use_case: UseCase, days: PartitionRange) -> dict[str, str]:
+    """Return for each key a hash of the publications that it is computed from, as far as they are visible now."""
+    bound = {"keys": [*days.keys, STATIC_KEY], "static": STATIC_KEY, "use_case": use_case.name}
+    return dict(connection.execute(_INPUTS, bound).fetchall())
 
 
 def _require_published(connection: psycopg.Connection[Any], use_case: UseCase, days: PartitionRange) -> None:

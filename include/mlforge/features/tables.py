@@ -23,7 +23,7 @@ class ViewColumn:
 
     Attributes:
         sql_type: Its type in PostgreSQL.
-        key: Whether it is part of the row's identity.
+        key: Whether it is part of the row's identity: the entity, when it happened, and since when that is known.
     """
 
     name: str
@@ -54,7 +54,7 @@ def read_columns(connection: psycopg.Connection[Any], text: str, bound: dict[str
             evidence=names,
         )
     types = _type_names(connection, [code for _, code in described])
-    return [ViewColumn(name, types[code], key=number <= position) for number, (name, code) in enumerate(described)]
+    return [ViewColumn(name, types[code], key=number <= position + 1) for number, (name, code) in enumerate(described)]
 
 
 def _type_names(connection: psycopg.Connection[Any], codes: list[int]) -> dict[int, str]:

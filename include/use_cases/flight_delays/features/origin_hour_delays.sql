@@ -8,8 +8,7 @@ SELECT origin,
        (avg(dep_delay) FILTER (WHERE recent))::double precision AS mean_dep_delay_7d,
        avg(dep_delay)::double precision AS mean_dep_delay_28d
 FROM (
-    SELECT origin, arr_delay, dep_delay,
-           extract(hour FROM event_timestamp AT TIME ZONE 'America/New_York')::bigint AS sched_hour,
+    SELECT origin, hour::bigint AS sched_hour, arr_delay, dep_delay,
            known_at > %(end)s - interval '7 days' AS recent
     FROM warehouse.flight_delays__flights
     WHERE known_at > %(end)s - interval '28 days' AND known_at <= %(end)s

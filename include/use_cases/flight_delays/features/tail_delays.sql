@@ -4,8 +4,9 @@ SELECT tailnum,
        %(end)s AS known_at,
        (avg(arr_delay) FILTER (WHERE recent))::double precision AS mean_arr_delay_7d,
        avg(arr_delay)::double precision AS mean_arr_delay_28d,
-       ((array_agg(arr_delay ORDER BY known_at DESC, event_timestamp DESC, flight DESC)
-           FILTER (WHERE arr_delay IS NOT NULL))[1])::double precision AS last_arr_delay,
+       -- The greatest array is the newest flight's: no sort is needed for its last element.
+       ((max(ARRAY[extract(epoch FROM known_at)::bigint, extract(epoch FROM event_timestamp)::bigint, flight, arr_delay])
+           FILTER (WHERE arr_delay IS NOT NULL))[4])::double precision AS last_arr_delay,
        count(*)::double precision AS flights_28d
 FROM (
     SELECT tailnum, flight, arr_delay, event_timestamp, known_at,

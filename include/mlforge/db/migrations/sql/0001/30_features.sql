@@ -1,4 +1,4 @@
--- One row per view, partition and changed content.
+-- One row per view, partition and changed input or content.
 CREATE TABLE ledger.feature_publications (
     feature_publication_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     use_case      text NOT NULL,
@@ -6,6 +6,7 @@ CREATE TABLE ledger.feature_publications (
     partition_key text NOT NULL,
     rows          bigint NOT NULL,
     content_hash  text NOT NULL,
+    inputs        text NOT NULL,   -- hash of the publications that it was computed from: the same ones need no work
     code_version  text NOT NULL,
     run_id        text,
     built_at      timestamptz NOT NULL DEFAULT clock_timestamp()
