@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from psycopg import sql
@@ -41,7 +40,8 @@ _OPERATORS = {
 _SEVERITIES: dict[str, Severity] = {"error": "error", "warning": "warning", "info": "warning"}
 _COUNT = re.compile(r"\s*SELECT\s+COUNT\(\*\)\s+FROM\s+\$?\{(?:table|object)\}\s+WHERE\s+(.+?)[;\s]*", re.I | re.S)
 _ABOUT = {"id", "name", "description", "dimension", "businessImpact", "tags", "severity", "type", "unit"}
-_LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+# Limit → how a value that breaks it compares.
+_LIMITS = {"minimum": "<", "maximum": ">", "exclusiveMinimum": "<=", "exclusiveMaximum": ">="}
 _IGNORED_OPTIONS = {"timezone", "defaultTimezone"}  # the cast to the contract's types has settled them
 
 
@@ -70,7 +70,9 @@ def _column_rules(column: Column, contract: Contract) -> Iterator[Rule]:
     if column.unique:
         yield _unique(column.name, [column.name])
     if column.allowed:
-        yield _native(column.name, "allowed", "ExpectColumnValuesToBeInSet", {"value_set": list(column.allowed)})
+        broken = f"{_name(column.name)} NOT IN ({', '.join(map(_literal, column.allowed))})"
+        value_set = {"value_set": list(column.allowed)}
+        yield _native(column.name, "allowed", "ExpectColumnValuesToBeInSet", value_set, broken)
     yield from _option_rules(column, contract)
     for quality in column.quality:
         yield from _quality_rules(quality, column.name, contract)
@@ -83,11 +85,15 @@ def _option_rules(column: Column, contract: Contract) -> Iterator[Rule]:
         yield _range(column, limits)
     lengths = {name: options.pop(name) for name in ("minLength", "maxLength") if name in options}
     if lengths:
-        bounds = {"min_value": lengths.get("minLength"), "max_value": lengths.get("maxLength")}
-        yield _native(column.name, "length", "ExpectColumnValueLengthsToBeBetween", bounds)
+        shortest, longest = lengths.get("minLength"), lengths.get("maxLength")
+        bounds = {"min_value": shortest, "max_value": longest}
+        size = f"char_length({_name(column.name)})"
+        parts = [f"{size} {sign} {_literal(n)}" for sign, n in (("<", shortest), (">", longest)) if n is not None]
+        yield _native(column.name, "length", "ExpectColumnValueLengthsToBeBetween", bounds, " OR ".join(parts))
     if "pattern" in options:
-        regex = {"regex": options.pop("pattern")}
-        yield _native(column.name, "pattern", "ExpectColumnValuesToMatchRegex", regex)
+        regex = options.pop("pattern")
+        broken = f"{_name(column.name)} !~ {_literal(regex)}"
+        yield _native(column.name, "pattern", "ExpectColumnValuesToMatchRegex", {"regex": regex}, broken)
     if "multipleOf" in options:
         divisor = _literal(options.pop("multipleOf"))
         broken = f"{_name(column.name)}::numeric % {divisor} <> 0"
@@ -101,18 +107,18 @@ def _option_rules(column: Column, contract: Contract) -> Iterator[Rule]:
 
 
 def _range(column: Column, limits: Mapping[str, Any]) -> Rule:
-    if column.logical_type in {"date", "timestamp"}:
-        compare = {"minimum": "<", "exclusiveMinimum": "<=", "maximum": ">", "exclusiveMaximum": ">="}
-        name = _name(column.name)
-        parts = [f"{name} {compare[k]} {_literal(str(v))}::{column.sql_type}" for k, v in limits.items()]
-        return row_rule(f"{column.name}.range", "error", " OR ".join(parts), (column.name,))
+    moment = column.logical_type in {"date", "timestamp"}
+    values = {k: f"{_literal(str(v))}::{column.sql_type}" if moment else _literal(v) for k, v in limits.items()}
+    broken = " OR ".join(f"{_name(column.name)} {_LIMITS[k]} {value}" for k, value in values.items())
+    if moment:
+        return row_rule(f"{column.name}.range", "error", broken, (column.name,))
     bounds = {
         "min_value": limits.get("minimum", limits.get("exclusiveMinimum")),
         "max_value": limits.get("maximum", limits.get("exclusiveMaximum")),
         "strict_min": "exclusiveMinimum" in limits,
         "strict_max": "exclusiveMaximum" in limits,
     }
-    return _native(column.name, "range", "ExpectColumnValuesToBeBetween", bounds)
+    return _native(column.name, "range", "ExpectColumnValuesToBeBetween", bounds, broken)
 
 
 def _quality_rules(quality: Mapping[str, Any], column: str | None, contract: Contract) -> Iterator[Rule]:
@@ -225,13 +231,12 @@ def _operator(quality: Mapping[str, Any], name: str, contract: Contract) -> tupl
 
 
 def _required(column: str) -> Rule:
-    broken = f"{_name(column)} IS NULL"
-    return replace(_native(column, "required", "ExpectColumnValuesToNotBeNull", {}), broken=broken)
+    return _native(column, "required", "ExpectColumnValuesToNotBeNull", {}, f"{_name(column)} IS NULL")
 
 
-def _native(column: str, kind: str, expectation: str, arguments: dict[str, Any]) -> Rule:
+def _native(column: str, kind: str, expectation: str, arguments: dict[str, Any], broken: str) -> Rule:
     given = {name: value for name, value in arguments.items() if value is not None and value is not False}
-    return Rule(f"{column}.{kind}", "row", "error", expectation, {"column": column, **given}, (column,))
+    return Rule(f"{column}.{kind}", "row", "error", expectation, {"column": column, **given}, (column,), broken)
 
 
 def _unique(name: str, columns: Sequence[str], severity: Severity = "error", *, suffix: str = ".unique") -> Rule:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg import sql
 
 from mlforge import db
@@ -38,7 +37,7 @@ def validate(table: str, rules: Sequence[Rule], rows: int) -> list[Verdict]:
         SpecError: A rule's SQL cannot be computed.
     """
     # Each expectation costs GX some 10 ms of its own, so conditions in SQL are first asked all at once; only what is
-    # broken is then asked again, for every row's id.
+    # broken is then asked again by its own expectation, for every row.
     in_sql = [rule for rule in rules if rule.scope == "row" and rule.broken is not None]
     others = [rule for rule in rules if rule not in in_sql]
     sieve = row_rule(_SIEVE, "error", " OR ".join(f"({rule.broken})" for rule in in_sql), ()) if in_sql else None
@@ -46,7 +45,7 @@ def validate(table: str, rules: Sequence[Rule], rows: int) -> list[Verdict]:
         found = _run(batch, [*others, *([sieve] if sieve else [])], "BASIC")
         broken = [rule for rule in others if not found[rule.name]["success"]]
         if sieve and not found[_SIEVE]["success"]:
-            broken += in_sql
+            broken += _broken(in_sql, table)
         details = _run(batch, broken, _complete(rows)) if broken else {}
     return [_verdict(rule, details.get(rule.name), table) for rule in rules]
 
@@ -119,8 +118,20 @@ def _verdict(rule: Rule, details: dict[str, Any] | None, table: str) -> Verdict:
     return Verdict(rule, passed=False, row_ids=tuple(sorted(ids)))
 
 
+def _broken(rules: Sequence[Rule], table: str) -> list[Rule]:
+    """Return the rules whose SQL condition holds for a row."""
+    counts = ", ".join(f"count(*) FILTER (WHERE {rule.broken})" for rule in rules)
+    (found,) = _ask(f"SELECT {counts} FROM", table)
+    return [rule for rule, count in zip(rules, found, strict=True) if count]
+
+
 def _rows_where(condition: str, table: str) -> tuple[int, ...]:
     """Return the ids of the rows for which a contract's SQL condition holds; GX lists 200 of them at most."""
-    query = f"SELECT {ROW_ID} FROM {sql.Identifier('staging', table).as_string(None)} WHERE {condition} ORDER BY 1"  # noqa: S608
+    return tuple(row_id for (row_id,) in _ask(f"SELECT {ROW_ID} FROM", table, f"WHERE {condition} ORDER BY 1"))
+
+
+def _ask(select: str, table: str, rest: str = "") -> list[tuple[Any, ...]]:
+    # A contract's SQL is its author's own.
+    query = f"{select} {sql.Identifier('staging', table).as_string(None)} {rest}"
     with db.connect() as connection:
-        return tuple(row_id for (row_id,) in connection.execute(psycopg.sql.SQL(query)).fetchall())
+        return connection.execute(query.encode()).fetchall()
