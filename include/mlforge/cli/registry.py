@@ -97,6 +97,5 @@ def reconcile(use_case: UseCaseOption) -> None:
 
 
 def _say(release: Release) -> None:
-    _console.print(
-        f"champion of {release.use_case}: version {release.model_version}, release {release.release_id} ({release.bento})"
-    )
+    model = f"version {release.model_version}, release {release.release_id} ({release.bento})"
+    _console.print(f"champion of {release.use_case}: {model}")

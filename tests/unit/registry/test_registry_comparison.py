@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+
+from mlforge.registry.comparison import bootstrap_means, compare_scores
+from mlforge.spec.use_case import Gates
+
+
+def make_rows(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    probabilities = generator.beta(2, 6, rows)
+    return (generator.random(rows) < probabilities).astype(float), probabilities
+
+
+def test_a_model_is_no_worse_than_itself() -> None:
+    labels, probabilities = make_rows()
+    comparison = compare_scores(Gates(), labels, challenger=probabilities, champion=probabilities)
+    assert comparison.difference == comparison.lower == comparison.upper == 0
+    assert comparison.non_inferior
+
+
+def test_a_worse_model_is_refused_and_a_better_one_passes() -> None:
+    labels, probabilities = make_rows()
+    blunt = np.full(len(labels), probabilities.mean())
+    worse = compare_scores(Gates(), labels, challenger=blunt, champion=probabilities)
+    better = compare_scores(Gates(), labels, challenger=probabilities, champion=blunt)
+    assert not worse.non_inferior
+    assert worse.lower > 0
+    assert better.non_inferior
+    assert better.upper < 0
+    assert worse.difference == -better.difference
+
+
+def test_the_interval_is_that_of_the_mean() -> None:
+    values = np.random.default_rng(3).normal(0.5, 2.0, 3000)
+    means = bootstrap_means(values, samples=2000)
+    assert abs(means.mean() - values.mean()) < 0.005
+    assert abs(means.std() - values.std() / np.sqrt(len(values))) < 0.003
+    assert (means == bootstrap_means(values, samples=2000)).all()
