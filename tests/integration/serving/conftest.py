@@ -1,45 +1,44 @@
-"""A packaged release of `flight_delays` with a small model of its own, in a real ledger."""
+"""Supervised services for the serving tests: a gateway, and the servers of releases."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+import os
+from collections.abc import Iterator
 
-import numpy as np
 import pytest
-import yaml
 
-from mlforge.refs import Release
-from mlforge.settings import get_settings
-from mlforge.spec import UseCase
-
-FEATURES: list[dict[str, Any]] = [
-    {"name": "carrier", "kind": "category", "categories": ["UA", "AA", "B6"]},
-    {"name": "origin", "kind": "category", "categories": ["EWR", "JFK", "LGA"]},
-    {"name": "dest", "kind": "category", "categories": ["IAH", "MIA"]},
-    {"name": "sched_hour", "kind": "number"},
-    {"name": "weekday", "kind": "number"},
-    {"name": "weather__wind_speed", "kind": "number"},
-]
+from mlforge.features import apply_features, close_store
+from mlforge.services.environment import public_environment
+from mlforge.services.programs import program
+from mlforge.services.supervision import start_program
+from mlforge.services.supervisord import start_supervisord, stop_supervisord
+from mlforge.settings import Settings, get_settings
+from mlforge.spec import UseCase, load_use_case
 
 
-def write_model(folder: Path, *, seed: int = 1) -> Path:
-    """Write a small model as MLflow's xgboost flavour lays it out."""
-    import xgboost
+@pytest.fixture(scope="module")
+def use_case() -> UseCase:
+    """The shipped use case, which drains quickly."""
+    shipped = load_use_case("flight_delays")
+    quick = shipped.model_copy(update={"rollout": shipped.rollout.model_copy(update={"drain_seconds": 0.2})})
+    quick._folder, quick._contracts = shipped._folder, shipped._contracts
+    return quick
 
-    generator = np.random.default_rng(seed)
-    matrix = generator.integers(0, 3, size=(400, len(FEATURES))).astype(np.float32)
-    label = (matrix.sum(axis=1) + generator.normal(size=400) > 6).astype(float)
-    data = xgboost.DMatrix(matrix, label=label)
-    booster = xgboost.train({"objective": "binary:logistic", "nthread": 1, "seed": seed}, data, num_boost_round=20)
-    folder.mkdir(parents=True)
-    booster.save_model(folder / "model.ubj")
-    description = {
-        "features": FEATURES,
-        "calibration": {"method": "platt", "slope": 1.0, "intercept": 0.0},
-        "labels": ["on_time", "late"],
-    }
-    (folder / "MLmodel").write_text(yaml.safe_dump({"metadata": {"mlforge": description}}), encoding="utf-8")
-    return folder
+
+@pytest.fixture(scope="module")
+def gateway(module_database: Settings, use_case: UseCase) -> Iterator[Settings]:
+    """supervisord with a running Envoy, a feature registry, and ports of its own for release servers."""
+    first = 20_000 + os.getpid() % 9_000
+    os.environ["MLFORGE_SERVING_PORTS"] = f"{first}-{first + 50}"
+    get_settings.cache_clear()
+    settings = get_settings()
+    try:
+        apply_features(use_case)
+        start_supervisord(public_environment(settings))
+        start_program(program("gateway"))
+        yield settings
+    finally:
+        stop_supervisord(seconds=90)
+        close_store()
+        del os.environ["MLFORGE_SERVING_PORTS"]
+        get_settings.cache_clear()
