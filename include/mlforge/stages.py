@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlforge.errors import PromotionError
+from mlforge.errors import PromotionError, SpecError
 
 if TYPE_CHECKING:
     from mlforge.refs import (
@@ -217,11 +217,24 @@ class Stage:
         return (self.function.__doc__ or "").splitlines()[0]
 
     def load_input(self, value: dict[str, Any]) -> Ref:
-        """Return the ref that the stage takes, from what `dump` wrote."""
+        """Return the ref that the stage takes, from what `dump` wrote.
+
+        Raises:
+            SpecError: It is no such ref, or the stage takes none.
+        """
+        from pydantic import ValidationError
+
         from mlforge import refs
 
-        kind: type[Ref] = getattr(refs, self.input or "Ref")
-        return kind.load(value)
+        if self.input is None:
+            raise SpecError("the stage takes no ref", hint="leave the input out")
+        kind: type[Ref] = getattr(refs, self.input)
+        try:
+            return kind.load(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise SpecError(f"this is no {self.input}: `{place}`: {first['msg']}") from None
 
 
 STAGES: dict[str, Stage] = {

@@ -142,8 +142,8 @@ def _read_refs(source: str) -> list[dict[str, Any]]:
 
 def _say(name: str, run: StageRun, result: Ref | int) -> None:
     """Write the line for people."""
-    about = f"{name} {run.dataset}".strip()
     if isinstance(result, int):
-        sys.stderr.write(f"{about} {run.days.key}: {result:,}\n")
+        sys.stderr.write(f"{name} {run.days.key}: {result:,}\n")
         return
+    about = f"{name} {getattr(result, 'dataset', '')}".strip()
     sys.stderr.write(f"{about} {result.partition_key}: {result.rows:,} rows, {result.uri}\n")

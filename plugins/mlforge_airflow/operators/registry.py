@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mlforge_airflow.links import ModelVersionLink
 from mlforge_airflow.operators.base import StageOperator, skipped
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class GateCandidateOperator(StageOperator):
 
     effect = "partition"
     template_fields = ("use_case", "candidate")
+    operator_extra_links = (ModelVersionLink(),)
 
     def __init__(self, *, candidate: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -50,6 +52,7 @@ class PromoteCandidateOperator(StageOperator):
 
     effect = "live"
     template_fields = ("use_case", "decision", "approval")
+    operator_extra_links = (ModelVersionLink(),)
 
     def __init__(self, *, decision: Any, approval: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

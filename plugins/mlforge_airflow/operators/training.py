@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlforge_airflow.links import ModelVersionLink
 from mlforge_airflow.operators.base import StageOperator
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class TrainCandidateOperator(StageOperator):
 
     effect = "partition"
     template_fields = ("use_case", "training_set")
+    operator_extra_links = (ModelVersionLink(),)
 
     def __init__(self, *, training_set: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -52,6 +54,7 @@ class EvaluateCandidateOperator(StageOperator):
 
     effect = "partition"
     template_fields = ("use_case", "candidate")
+    operator_extra_links = (ModelVersionLink(),)
 
     def __init__(self, *, candidate: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
