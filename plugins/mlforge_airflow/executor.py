@@ -7,6 +7,7 @@ import importlib
 import logging
 import time
 
+from airflow.configuration import conf
 from airflow.executors.local_executor import LocalExecutor
 
 logger = logging.getLogger(__name__)
@@ -22,9 +23,25 @@ class PreloadingLocalExecutor(LocalExecutor):
     def start(self) -> None:
         """Import, then start the workers; a module that cannot be imported is named in the log and left out."""
         if self.is_mp_using_fork:
-            names = self.conf.get("mlforge", "preload", fallback="") or ""
-            preload([name.strip() for name in names.split(",")])
+            preload(_configured_modules())
         super().start()
+
+
+def main() -> None:
+    """Run `airflow …` with the modules imported beforehand.
+
+    The scheduler's heartbeat begins before its executor starts, and the imports may take longer than it may be
+    missed: then the scheduler counts itself as dead. So `mlforge up` starts the scheduler by this.
+    """
+    from airflow.__main__ import main as airflow
+
+    preload(_configured_modules())
+    airflow()
+
+
+def _configured_modules() -> list[str]:
+    names = conf.get("mlforge", "preload", fallback="") or ""
+    return [name.strip() for name in names.split(",")]
 
 
 def preload(names: list[str]) -> list[str]:
@@ -49,3 +66,7 @@ def preload(names: list[str]) -> list[str]:
     gc.collect()
     logger.info("preloaded %d modules in %.1f s", len(imported), time.monotonic() - started)
     return imported
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import typer
 
-MODULES = ("services", "stages", "registry", "keys", "demo")
+MODULES = ("services", "containers", "stages", "registry", "keys", "demo")
 _GROUPS = {"stages": "stage"}
 
 

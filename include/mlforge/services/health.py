@@ -6,11 +6,12 @@ import http.client
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from mlforge.errors import ServiceUnavailableError
 from mlforge.services.layout import tail
 from mlforge.services.programs import AIRFLOW
-from mlforge.services.supervision import program_states
+from mlforge.services.supervision import State, program_states
 from mlforge.settings import Settings
 
 _AIRFLOW_PARTS = {
@@ -20,8 +21,14 @@ _AIRFLOW_PARTS = {
 }
 
 
-def is_healthy(settings: Settings, name: str) -> bool:
-    """Return whether a service does its work; release servers are asked by whoever started them."""
+def is_healthy(settings: Settings, name: str, *, uptime_seconds: float = 0) -> bool:
+    """Return whether a service does its work; release servers are asked by whoever started them.
+
+    Args:
+        settings: Where it is.
+        name: Which one.
+        uptime_seconds: How long its process has been up: a heartbeat from before that is another process's.
+    """
     if name == "postgres":
         return _postgres_answers()
     if name == "mlflow":
@@ -29,7 +36,7 @@ def is_healthy(settings: Settings, name: str) -> bool:
     if name == "gateway":
         return _get("127.0.0.1", settings.gateway_admin_port, "/ready") is not None
     if name in AIRFLOW:
-        return _airflow_part_is_healthy(settings, _AIRFLOW_PARTS.get(name, "metadatabase"))
+        return _airflow_part_is_healthy(settings, _AIRFLOW_PARTS.get(name, "metadatabase"), uptime_seconds)
     return True
 
 
@@ -53,7 +60,7 @@ def wait_until_healthy(
         states = program_states()
         for name in list(waiting):
             state = states.get(name)
-            if state is not None and state.running and is_healthy(settings, name):
+            if state is not None and state.running and _answers(settings, state):
                 waiting.remove(name)
                 healthy(name)
             elif state is None or state.state == "FATAL" or time.monotonic() > deadline:
@@ -76,14 +83,26 @@ def _postgres_answers() -> bool:
     return True
 
 
-def _airflow_part_is_healthy(settings: Settings, part: str) -> bool:
+def _answers(settings: Settings, state: State) -> bool:
+    return is_healthy(settings, state.name, uptime_seconds=state.uptime_seconds)
+
+
+def _airflow_part_is_healthy(settings: Settings, part: str, uptime_seconds: float) -> bool:
     body = _get(settings.airflow_host, settings.airflow_port, "/api/v2/monitor/health")
     if body is None:
         return False
     try:
-        return bool(json.loads(body)[part]["status"] == "healthy")
+        answer = json.loads(body)[part]
+        if answer["status"] != "healthy":
+            return False
+        heartbeat = answer.get(f"latest_{part}_heartbeat")
+        return heartbeat is None or not uptime_seconds or _age_seconds(heartbeat) < uptime_seconds
     except (ValueError, KeyError, TypeError):
         return False
+
+
+def _age_seconds(timestamp: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
 
 
 def _get(host: str, port: int, path: str) -> bytes | None:

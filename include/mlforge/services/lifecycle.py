@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,6 @@ from mlforge.services.supervisord import start_supervisord, stop_supervisord, su
 from mlforge.settings import Settings, get_settings
 
 Step = Callable[[str], AbstractContextManager[None]]
-_BASE = ("postgres",)
 _START_SECONDS = 180.0
 
 
@@ -38,18 +38,18 @@ def up(step: Step, *, upgrade: Callable[[], None] = lambda: None) -> bool:
     with only_one(settings, step):
         if supervisord_pid(settings) is None:
             _prepare(settings, step)
-        elif _all_healthy(settings):
-            _require_same_settings(settings)
-            return False
         _require_same_settings(settings)
+        if _stamp(settings, "complete").exists() and _all_healthy(settings):
+            return False
         with step("environment"):
             create_secrets(settings)
             if "postgres" in programs.names(settings):
                 postgres.initialise(settings)
             start_supervisord(public_environment(settings))
             write_private(_stamp(settings, "settings"), _fingerprint(settings))
-        _start_database(settings, step, upgrade)
-        _start_rest(settings, step)
+        _start_database(settings, step)
+        _start_rest(settings, step, upgrade)
+        write_private(_stamp(settings, "complete"), "")
         return True
 
 
@@ -100,45 +100,58 @@ def _prepare(settings: Settings, step: Step) -> None:
 def _forget(settings: Settings) -> None:
     """Remove what describes services that no longer run; release servers stay described and come back with `up`."""
     run = run_directory(settings)
-    for path in (socket_path(settings), run / "supervisord.pid", _stamp(settings, "settings")):
+    for path in (
+        socket_path(settings),
+        run / "supervisord.pid",
+        _stamp(settings, "settings"),
+        _stamp(settings, "complete"),
+    ):
         path.unlink(missing_ok=True)
     for name in programs.names(settings):
         (run / "programs" / f"{name}.conf").unlink(missing_ok=True)
 
 
-def _start_database(settings: Settings, step: Step, upgrade: Callable[[], None]) -> None:
-    from mlforge.db.migrate import migrate
-
+def _start_database(settings: Settings, step: Step) -> None:
     if "postgres" in programs.names(settings):
         with step("PostgreSQL"):
             start_program(programs.program("postgres"), wait=False)
-            health.wait_until_healthy(settings, list(_BASE), seconds=60)
+            health.wait_until_healthy(settings, ["postgres"], seconds=60)
     with step("databases"):
         postgres.create_databases()
-        migrate()
-    upgrade()
 
 
-def _start_rest(settings: Settings, step: Step) -> None:
-    rest = [name for name in programs.names(settings) if name not in _BASE]
-    early = [name for name in rest if name not in programs.AIRFLOW]
-    for name in early:
-        start_program(programs.program(name), wait=False)
-    with step("Airflow's database"):
-        _migrate_airflow(settings)
-    late = [name for name in rest if name in programs.AIRFLOW]
-    for name in late:
-        start_program(programs.program(name), wait=False)
-    for name in (*early, *late):
+def _start_rest(settings: Settings, step: Step, upgrade: Callable[[], None]) -> None:
+    """Start the others; most of it is imports, so what can overlap does."""
+    from mlforge.db.migrate import migrate
+
+    rest = [name for name in programs.names(settings) if name != "postgres"]
+    with ThreadPoolExecutor(max_workers=1) as background:
+        for name in rest:
+            if name not in programs.AIRFLOW:
+                start_program(programs.program(name), wait=False)
+        airflow = background.submit(_start_airflow, settings)
+        with step("schema of the project's database"):
+            migrate()
+        upgrade()
+        with step("schema of Airflow's database"):
+            airflow.result()
+    start_program(programs.program("airflow-scheduler"), wait=False)  # last: a task finds everything in place
+    for name in rest:
         with step(name):
             health.wait_until_healthy(settings, [name], seconds=_START_SECONDS)
 
 
+def _start_airflow(settings: Settings) -> None:
+    _migrate_airflow(settings)
+    for name in programs.AIRFLOW:
+        if name != "airflow-scheduler":
+            start_program(programs.program(name), wait=False)
+
+
 def _migrate_airflow(settings: Settings) -> None:
-    """Bring Airflow's database to the installed version; a version that was migrated to before costs nothing."""
+    """Bring Airflow's database to the installed version; one that is there already costs nothing."""
     stamp = private_directory(settings.home / "airflow") / "migrated"
-    installed = version("apache-airflow")
-    if stamp.exists() and stamp.read_text() == installed:
+    if stamp.exists() and stamp.read_text() == _airflow_schema():
         return
     process = programs.airflow_process(settings, "db", "migrate")
     log = log_path(settings, "airflow-db-migrate")
@@ -156,7 +169,22 @@ def _migrate_airflow(settings: Settings) -> None:
         raise ServiceUnavailableError(
             "Airflow's database cannot be migrated", evidence=tail(log, 5), hint="see `mlforge logs airflow-db-migrate`"
         )
-    write_private(stamp, installed)
+    write_private(stamp, _airflow_schema())
+
+
+def _airflow_schema() -> str:
+    """Return Airflow's version with the revision that its database is at."""
+    import psycopg
+
+    from mlforge import db
+
+    with db.connect("airflow") as connection:
+        try:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except psycopg.errors.UndefinedTable:
+            connection.rollback()
+            row = None
+    return f"{version('apache-airflow')} {row[0] if row else 'empty'}"
 
 
 def _all_healthy(settings: Settings) -> bool:

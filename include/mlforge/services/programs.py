@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlforge.errors import SettingsError
@@ -139,6 +139,13 @@ def _api_server(settings: Settings) -> Process:
     )
 
 
+def _scheduler(settings: Settings) -> Process:
+    process = airflow_process(settings, "scheduler", "--skip-serve-logs")
+    # This module runs Airflow's own command, after the imports that its workers are to share.
+    command = [sys.executable, "-m", "mlforge_airflow.executor", *process.command[3:]]
+    return replace(process, command=command)
+
+
 def _gateway(settings: Settings) -> Process:
     gateway.write_gateway(settings)
     environment = {"PATH": "/usr/bin:/bin", MARKER: str(settings.home)}
@@ -152,7 +159,7 @@ _SERVICES: dict[str, _Service] = {
     ),
     "mlflow": _Service(_mlflow, priority=20),
     "airflow-api-server": _Service(_api_server, priority=30),
-    "airflow-scheduler": _Service(_airflow("scheduler", "--skip-serve-logs"), priority=40),
+    "airflow-scheduler": _Service(_scheduler, priority=40),
     "airflow-dag-processor": _Service(_airflow("dag-processor"), priority=40),
     "airflow-triggerer": _Service(_airflow("triggerer", "--skip-serve-logs"), priority=40),
     "gateway": _Service(_gateway, priority=20, needs_database=False),
