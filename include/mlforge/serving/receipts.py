@@ -152,6 +152,14 @@ class ReceiptWriter:
         try:
             async with asyncio.timeout(WRITE_SECONDS):
                 await self._insert(json.dumps([receipt.row() for receipt, _ in batch], allow_nan=False))
+        except psycopg.DataError as error:
+            # One receipt that the ledger cannot hold must not fail its neighbours.
+            if len(batch) > 1:
+                for single in batch:
+                    await self._settle([single])
+                return
+            failure = ServiceUnavailableError("the receipt cannot be written")
+            failure.__cause__ = error
         except Exception as error:
             await self._disconnect()
             failure = ServiceUnavailableError(f"receipts cannot be written: {type(error).__name__}")

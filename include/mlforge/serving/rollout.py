@@ -11,12 +11,12 @@ import time
 from mlforge.db import connect, lock_partition
 from mlforge.errors import MLForgeError, ServingError
 from mlforge.refs import Deployment, Release
-from mlforge.services.supervision import program_states, start_program, stop_program
+from mlforge.services.supervision import stop_program
 from mlforge.serving.deployments import DeploymentRow, newest_row, newest_rows, record_state
 from mlforge.serving.gateway import active_requests, publish_routes, refresh_gateway
-from mlforge.serving.server import claim_port, is_free, program_name, server_program
+from mlforge.serving.server import program_name
 from mlforge.serving.smoke import is_ready, wait_until_ready
-from mlforge.serving.verify import verify_release
+from mlforge.serving.verify import start_again, verify_release
 from mlforge.settings import get_settings
 from mlforge.spec import UseCase, load_use_case
 
@@ -36,8 +36,7 @@ def roll_out_release(use_case: UseCase, release: Release, *, run_id: str | None 
         ServiceUnavailableError: The services are not running, or the gateway does not take the routes.
     """
     row = newest_row(release.release_id)
-    answers = row and row.port and row.state in {"verified", "live"} and is_ready(release.release_id, row.port)
-    if not answers:
+    if not (row and row.port and row.state == "verified" and is_ready(release.release_id, row.port)):
         _refuse_older(use_case, release)
         verify_release(use_case, release, run_id=run_id)
     live = _switch(use_case, release, run_id)
@@ -124,19 +123,10 @@ def restore_deployments() -> list[int]:
     with connect() as connection:
         live = newest_rows(connection, states=("live",))
         draining = newest_rows(connection, states=("draining",))
-    started = [(row, _start_again(row)) for row in live]
+    started = [(row, start_again(row)) for row in live]
     refresh_gateway(wait=False)
     for name in sorted({row.use_case for row in draining}):
         drain_releases(load_use_case(name))
     for row, port in started:
         wait_until_ready(row.release_id, port)
     return [row.release_id for row, _ in started]
-
-
-def _start_again(row: DeploymentRow) -> int:
-    """Start the server of a live release, on another port if its own was taken meanwhile."""
-    state = program_states().get(program_name(row.release_id))
-    running = state is not None and state.state in {"RUNNING", "STARTING"}
-    port = row.port if row.port and (running or is_free(row.port)) else claim_port(row, state="live")
-    start_program(server_program(row.release_id, port))
-    return port

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mlforge.errors import MLForgeError, ServingError
 from mlforge.refs import Release
 from mlforge.services.supervision import program_states, start_program, stop_program
-from mlforge.serving.deployments import newest_row, record_state
-from mlforge.serving.server import claim_port, program_name, server_program
+from mlforge.serving.deployments import DeploymentRow, newest_row, record_state
+from mlforge.serving.server import claim_port, is_free, program_name, server_program
 from mlforge.serving.smoke import is_ready, smoke_requests, wait_until_ready
 from mlforge.spec import UseCase
 
@@ -14,7 +14,8 @@ from mlforge.spec import UseCase
 def verify_release(use_case: UseCase, release: Release, *, run_id: str | None = None) -> Release:
     """Start a release's server without traffic, compare its answers with offline scores, and return the release.
 
-    A server that fails is stopped, and what is live stays live. A release that is live and answers is left alone.
+    A server that fails is stopped, and what is live stays live. A release that is live is only started again, if it
+    does not answer.
 
     Args:
         use_case: The use case.
@@ -27,7 +28,9 @@ def verify_release(use_case: UseCase, release: Release, *, run_id: str | None = 
     """
     program_states()  # without supervisord nothing can be said about the release
     row = newest_row(release.release_id)
-    if row and row.state == "live" and row.port and is_ready(release.release_id, row.port):
+    if row and row.state == "live":
+        if row.port is None or not is_ready(release.release_id, row.port):
+            wait_until_ready(release.release_id, start_again(row))
         return release
     if row and row.state in {"starting", "verified"} and row.port and is_ready(release.release_id, row.port):
         port = row.port
@@ -50,3 +53,12 @@ def verify_release(use_case: UseCase, release: Release, *, run_id: str | None = 
         ) from error
     record_state(release, "verified", port=port, run_id=run_id, detail={"smoke_requests": answered})
     return release
+
+
+def start_again(row: DeploymentRow) -> int:
+    """Start the server of a live release if it does not run, and return its port: another one if its own was taken."""
+    state = program_states().get(program_name(row.release_id))
+    running = state is not None and state.state in {"RUNNING", "STARTING"}
+    port = row.port if row.port and (running or is_free(row.port)) else claim_port(row, state="live")
+    start_program(server_program(row.release_id, port))
+    return port
