@@ -13,7 +13,7 @@ import os
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from feast import FeatureView
@@ -147,6 +147,30 @@ class GuardedOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
             self._pool.close()
         self._pool = None
 
+    def online_read(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+        """Return time and values per key; without names all features (Feast's own query fails then)."""
+        names = requested_features or [feature.name for feature in table.features]
+        rows: list[Any] = super().online_read(config, table, entity_keys, names)
+        return rows
+
+    async def online_read_async(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+        """Return what `online_read` does, without blocking the loop."""
+        names = requested_features or [feature.name for feature in table.features]
+        rows: list[Any] = await super().online_read_async(config, table, entity_keys, names)
+        return rows
+
     def online_write_batch(
         self,
         config: RepoConfig,
@@ -195,6 +219,4 @@ def _cells(data: list[Row], version: int) -> Iterator[tuple[Any, ...]]:
 
 
 def _aware(moment: datetime) -> datetime:
-    from datetime import UTC
-
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
