@@ -36,7 +36,7 @@ def main() -> None:
     from airflow.__main__ import main as airflow
 
     preload(_configured_modules())
-    airflow()
+    airflow()  # type: ignore[no-untyped-call]
 
 
 def _configured_modules() -> list[str]:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import typer
 
-MODULES = ("services", "containers", "stages", "registry", "keys", "demo")
-_GROUPS = {"stages": "stage"}
+MODULES = ("services", "demo", "stages", "registry", "keys", "containers")
+_NAMES = {"stages_app": "stage"}
+_SHORTCUTS = {"registry": ("rollback",)}
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def _run() -> int:
 def build_app() -> typer.Typer:
     """Return the command with all sub-commands.
 
-    A module gives `register(app)`, a Typer app named `<module>_app`, or a function named like the module.
+    A module gives `register(app)`, groups as Typer apps named `<group>_app`, or a function named like the module.
     """
     import typer
 
@@ -62,13 +63,19 @@ def build_app() -> typer.Typer:
         module = _module(name)
         if module is None:
             continue
-        if hasattr(module, "register"):
-            module.register(app)
-        elif hasattr(module, f"{name}_app"):
-            app.add_typer(getattr(module, f"{name}_app"), name=_GROUPS.get(name, name))
-        elif hasattr(module, name):
-            app.command(name)(getattr(module, name))
+        _register(app, name, module)
     return app
+
+
+def _register(app: typer.Typer, name: str, module: ModuleType) -> None:
+    if hasattr(module, "register"):
+        module.register(app)
+        return
+    for attribute in [each for each in vars(module) if each.endswith("_app")]:
+        app.add_typer(getattr(module, attribute), name=_NAMES.get(attribute, attribute.removesuffix("_app")))
+    for command in (name, *_SHORTCUTS.get(name, ())):
+        if callable(getattr(module, command, None)):
+            app.command(command)(getattr(module, command))
 
 
 def _module(name: str) -> ModuleType | None:

@@ -20,7 +20,7 @@ from mlforge.services.supervisord import start_supervisord, stop_supervisord, su
 from mlforge.settings import Settings, get_settings
 
 Step = Callable[[str], AbstractContextManager[None]]
-_START_SECONDS = 180.0
+_START_SECONDS = 300.0
 
 
 def up(step: Step, *, upgrade: Callable[[], None] = lambda: None) -> bool:
