@@ -68,7 +68,7 @@ def check_partition(use_case: UseCase, raw: RawPartition) -> CheckedPartition:
     table = staging_table(use_case.name, raw.dataset, attempt)
     try:
         load_staging(use_case, raw, rows, table)
-        verdicts = validate(table, rules, len(rows))
+        verdicts = validate(table, rules)
         return _settle(use_case, raw, verdicts, table, attempt)
     except (MLForgeError, psycopg.Error) as error:
         newest = is_newest(raw, attempt)

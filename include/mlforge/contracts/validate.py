@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from psycopg import sql
 
 from mlforge import db
@@ -22,41 +23,35 @@ from mlforge.settings import get_settings
 if TYPE_CHECKING:
     from great_expectations.datasource.fluent.interfaces import Batch
 
+_HINT = "correct the contract"
 _SIEVE = "any row rule in SQL"
+_COMPLETE = {"result_format": "COMPLETE", "exclude_unexpected_values": True}
 
 
-def validate(table: str, rules: Sequence[Rule], rows: int) -> list[Verdict]:
+def validate(table: str, rules: Sequence[Rule]) -> list[Verdict]:
     """Return what Great Expectations finds on a committed staging table, one verdict per rule, in their order.
 
     Args:
         table: Its name in the schema `staging`.
         rules: What to check.
-        rows: How many rows the table has: as many may be listed for a rule.
 
     Raises:
         SpecError: A rule's SQL cannot be computed.
     """
     # Each expectation costs GX some 10 ms of its own, so conditions in SQL are first asked all at once; only what is
-    # broken is then asked again by its own expectation, for every row.
+    # broken is then asked again by its own expectation.
     in_sql = [rule for rule in rules if rule.scope == "row" and rule.broken is not None]
     others = [rule for rule in rules if rule not in in_sql]
     sieve = row_rule(_SIEVE, "error", " OR ".join(f"({rule.broken})" for rule in in_sql), ()) if in_sql else None
     with _batch(table) as batch:
-        found = _run(batch, [*others, *([sieve] if sieve else [])], "BASIC")
-        broken = [rule for rule in others if not found[rule.name]["success"]]
+        try:
+            found = _run(batch, [*others, *([sieve] if sieve else [])], _COMPLETE)
+        except SpecError:
+            _require_sound(in_sql, table)
+            raise
         if sieve and not found[_SIEVE]["success"]:
-            broken += _broken(in_sql, table)
-        details = _run(batch, broken, _complete(rows)) if broken else {}
-    return [_verdict(rule, details.get(rule.name), table) for rule in rules]
-
-
-def _complete(rows: int) -> dict[str, Any]:
-    return {
-        "result_format": "COMPLETE",
-        "unexpected_index_column_names": [ROW_ID],
-        "partial_unexpected_count": max(rows, 1),
-        "exclude_unexpected_values": True,
-    }
+            found |= _run(batch, _broken(in_sql, table), "BASIC")
+    return [_verdict(rule, found.get(rule.name), table) for rule in rules]
 
 
 @functools.cache
@@ -100,7 +95,7 @@ def _run(batch: Batch, rules: Sequence[Rule], result_format: Any) -> dict[str, d
         raised = [error for error in errors if error.get("raised_exception")]
         if raised:
             message = str(raised[0].get("exception_message")).splitlines()[0]
-            raise SpecError(f"the rule {name!r} cannot be computed: {message}", hint="correct the contract")
+            raise SpecError(f"the rule {name!r} cannot be computed: {message}", hint=_HINT)
         found[name] = {"success": bool(result.success), **(result.result or {})}
     return found
 
@@ -111,11 +106,26 @@ def _verdict(rule: Rule, details: dict[str, Any] | None, table: str) -> Verdict:
     if rule.scope == "partition":
         rows = [dict(row) for row in details["details"]["unexpected_rows"]]
         return Verdict(rule, passed=False, observed={row["partition_key"]: float(row["observed"]) for row in rows})
-    if rule.broken is not None:
-        return Verdict(rule, passed=False, row_ids=_rows_where(rule.broken, table))
-    # Without the values, GX folds the ids of all rows into lists.
-    ids = {int(row_id) for listed in details["unexpected_index_list"] for row_id in listed[ROW_ID]}
-    return Verdict(rule, passed=False, row_ids=tuple(sorted(ids)))
+    condition = rule.broken or _twin_condition(rule, table)
+    return Verdict(rule, passed=False, row_ids=_rows_where(condition, table))
+
+
+def _twin_condition(rule: Rule, table: str) -> str:
+    """Return the SQL condition of the rows that share a key; GX counts them but does not name them."""
+    columns = ", ".join(sql.Identifier(name).as_string(None) for name in rule.arguments["column_list"])
+    staged = sql.Identifier("staging", table).as_string(None)
+    twins = f"SELECT {columns} FROM {staged} GROUP BY {columns} HAVING count(*) > 1"  # noqa: S608
+    return f"({columns}) IN ({twins})"  # a row with a missing value is equal to none
+
+
+def _require_sound(rules: Sequence[Rule], table: str) -> None:
+    """Plan each SQL condition by itself, so that the error of one that is wrong names its rule."""
+    for rule in rules:
+        try:
+            _ask("EXPLAIN SELECT 1 FROM", table, f"WHERE {rule.broken}")
+        except psycopg.Error as error:
+            message = str(error).splitlines()[0]
+            raise SpecError(f"the rule {rule.name!r} cannot be computed: {message}", hint=_HINT) from error
 
 
 def _broken(rules: Sequence[Rule], table: str) -> list[Rule]:
@@ -126,7 +136,7 @@ def _broken(rules: Sequence[Rule], table: str) -> list[Rule]:
 
 
 def _rows_where(condition: str, table: str) -> tuple[int, ...]:
-    """Return the ids of the rows for which a contract's SQL condition holds; GX lists 200 of them at most."""
+    """Return the ids of the rows for which a contract's SQL condition holds; GX lists only some of them."""
     return tuple(row_id for (row_id,) in _ask(f"SELECT {ROW_ID} FROM", table, f"WHERE {condition} ORDER BY 1"))
 
 

@@ -41,7 +41,7 @@ _COUNTS: LiteralString = """
            (sum(_copies) - count(*))::bigint
     FROM {staged} GROUP BY partition_key
 """
-_REPLACE: LiteralString = """
+_DELETE: LiteralString = """
     DELETE FROM {table} WHERE partition_key = ANY(%(keys)s)
 """
 _INSERT: LiteralString = """
@@ -102,13 +102,26 @@ def publish_partition(use_case: UseCase, checked: CheckedPartition, *, run_id: s
         TerminalError: The staging table is gone or not whole.
     """
     names = _names(checked, run_id, use_case)
+    try:
+        after, changed = _replace(use_case, checked, names)
+    except StaleAttemptError:
+        _drop_staging(checked)
+        raise
+    _refresh_statistics(use_case, checked, sum(after[key].rows_published for key in changed))
+    return _published(use_case, checked, after, len(changed))
+
+
+def _replace(
+    use_case: UseCase, checked: CheckedPartition, names: dict[str, Any]
+) -> tuple[Mapping[str, _State], list[str]]:
+    """Publish in one transaction; return the state of every partition, and the keys of those that changed."""
     with db.connect() as connection:
         for key in sorted(names["keys"]):
             db.lock_partition(connection, checked.use_case, checked.dataset, key)
         before = _newest(connection, names)
         staged = _staged_table(connection, checked)
         if staged is None and _stands(before, checked, names["keys"]):
-            return _published(use_case, checked, before, 0)
+            return before, []
         _require_newest(connection, checked, names)
         if staged is None:
             raise _lost(checked, "is gone")
@@ -117,8 +130,7 @@ def publish_partition(use_case: UseCase, checked: CheckedPartition, *, run_id: s
         if changed:
             _write(connection, use_case, checked, staged, {key: after[key] for key in changed}, names)
         connection.execute(sql.SQL("DROP TABLE {}").format(staged))
-    _refresh_statistics(use_case, checked, sum(after[key].rows_published for key in changed))
-    return _published(use_case, checked, after, len(changed))
+    return after, changed
 
 
 def _names(checked: CheckedPartition, run_id: str | None, use_case: UseCase) -> dict[str, Any]:
@@ -190,6 +202,12 @@ def _staged_states(
     }
 
 
+def _drop_staging(checked: CheckedPartition) -> None:
+    with db.connect() as connection:
+        table = sql.Identifier(*checked.uri.split(".", 1))
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+
+
 def _lost(checked: CheckedPartition, what: str) -> TerminalError:
     """Staging is unlogged: a crash of the server empties it."""
     return TerminalError(
@@ -222,7 +240,7 @@ def _write(
         "hashes": [state.content_hash for state in states],
         "quarantine_hashes": [state.quarantine_hash for state in states],
     }
-    for statement in (_REPLACE, _INSERT, _CLEAR_QUARANTINE, _QUARANTINE, _RECORD):
+    for statement in (_DELETE, _INSERT, _CLEAR_QUARANTINE, _QUARANTINE, _RECORD):
         connection.execute(sql.SQL(statement).format(table=table, columns=columns, staged=staged), values)
 
 
