@@ -21,7 +21,8 @@ def measure_performance(use_case: UseCase, days: PartitionRange) -> dict[str, fl
     """Return the scores of the receipts whose moment lies in some days.
 
     Always there: `predictions`. With predictions also `outcomes` and `coverage`, the share whose outcome is known.
-    With outcomes also `positive_rate`, `log_loss`, `brier`, and with both classes among them `auc`.
+    With outcomes also `positive_rate` and the scores that a candidate gets at training: `log_loss`, `brier`, `ece`,
+    and with both classes among them `auc`.
 
     Args:
         use_case: Whose receipts.
@@ -41,13 +42,10 @@ def measure_performance(use_case: UseCase, days: PartitionRange) -> dict[str, fl
 
 
 def _scores(scores: list[float], labels: list[float]) -> dict[str, float]:
-    from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+    import numpy as np
 
-    measured = {
-        "positive_rate": sum(labels) / len(labels),
-        "log_loss": float(log_loss(labels, scores, labels=[0.0, 1.0])),
-        "brier": float(brier_score_loss(labels, scores, labels=[0.0, 1.0], pos_label=1.0)),
-    }
-    if len(set(labels)) == 2:
-        measured["auc"] = float(roc_auc_score(labels, scores))
+    from mlforge.metrics import classification_metrics
+
+    measured = classification_metrics(np.array(labels), np.array(scores))
+    measured["positive_rate"] = sum(labels) / len(labels)
     return {name: round(value, 6) for name, value in measured.items()}
