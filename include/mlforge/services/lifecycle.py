@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +47,7 @@ def up(step: Step, *, upgrade: Callable[[], None] = lambda: None) -> bool:
             if "postgres" in programs.names(settings):
                 postgres.initialise(settings)
             start_supervisord(public_environment(settings))
-            write_private(_stamp(settings, "settings"), _fingerprint(settings))
+            remember_settings(settings)
         _start_database(settings, step)
         _start_rest(settings, step, upgrade)
         write_private(_stamp(settings, "complete"), "")
@@ -208,9 +209,12 @@ def _require_same_settings(settings: Settings) -> None:
         )
 
 
-def _fingerprint(settings: Settings) -> str:
-    import hashlib
+def remember_settings(settings: Settings) -> None:
+    """Note the settings that the services run with, as a hash: a database's URL may hold a password."""
+    write_private(_stamp(settings, "settings"), _fingerprint(settings))
 
+
+def _fingerprint(settings: Settings) -> str:
     return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
 
 

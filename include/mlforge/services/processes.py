@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,7 +36,8 @@ def end_processes(processes: Iterable[psutil.Process], *, seconds: float = 10) -
     living = list(processes)
     for process in living:
         with contextlib.suppress(psutil.Error):
-            process.terminate()
+            # PostgreSQL takes SIGTERM as a wish to wait for its clients, SIGINT as one to stop at once.
+            process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
     _gone, stubborn = psutil.wait_procs(living, timeout=seconds)
     for process in stubborn:
         with contextlib.suppress(psutil.Error):
