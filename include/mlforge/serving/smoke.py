@@ -22,7 +22,7 @@ from mlforge.spec import UseCase
 from mlforge.storage import read_bytes
 from mlforge.tracking import download_model
 
-READY_SECONDS = 120.0
+READY_SECONDS = 240.0
 WHOLE_REQUESTS = 3
 _ANSWER_SECONDS = 30
 
