@@ -69,7 +69,7 @@ def publish_routes(connection: psycopg.Connection[Any], *, wait: bool = True) ->
     ):
         version = _write(folder / name, resources)
         if wait:
-            wait_for_gateway(name, version)
+            wait_for_gateway(name, version, seconds=WAIT_SECONDS)
 
 
 def backends_of(rows: Sequence[DeploymentRow]) -> list[Backend]:
@@ -107,7 +107,7 @@ def _write(path: Path, resources: list[dict[str, Any]]) -> str:
     return version
 
 
-def wait_for_gateway(name: str, version: str, *, seconds: float = WAIT_SECONDS) -> None:
+def wait_for_gateway(name: str, version: str, *, seconds: float) -> None:
     """Return when Envoy works with that version of a file.
 
     Raises:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import jwt
 import psycopg
 import pytest
@@ -18,9 +19,10 @@ from serving_parts import REQUEST, Caller, add_release, states, write_model
 
 from mlforge.db import connect
 from mlforge.db.ledger import live_deployment
-from mlforge.errors import ServingError
+from mlforge.errors import ServiceUnavailableError, ServingError
 from mlforge.refs import Release
-from mlforge.services.supervision import program_states, stop_program
+from mlforge.services.programs import program
+from mlforge.services.supervision import program_states, start_program, stop_program
 from mlforge.serving import (
     demo_key,
     issue_key,
@@ -32,6 +34,7 @@ from mlforge.serving import (
     trace_receipt,
     verify_release,
 )
+from mlforge.serving import gateway as gateway_room
 from mlforge.serving.bento import bento_path
 from mlforge.serving.keys import key_set, signing_key
 from mlforge.settings import Settings, get_settings
@@ -223,8 +226,6 @@ class Load:
     done: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        import httpx
-
         url = f"{get_settings().gateway_url}/flight_delays/predict"
         with httpx.Client(headers={"x-api-key": self.caller.key}, timeout=20, trust_env=False) as client:
             while not self.done.is_set():
@@ -250,9 +251,34 @@ def load(caller: Caller) -> Iterator[Load]:
         thread.join()
 
 
-def test_a_swap_under_load_fails_no_request(first: Release, use_case: UseCase, load: Load) -> None:
-    second = package_release(use_case, add_release(use_case, 2))
-    roll_out_release(use_case, verify_release(use_case, second))
+@pytest.fixture(scope="module")
+def second(first: Release, use_case: UseCase) -> Release:
+    """The second release, verified."""
+    return verify_release(use_case, package_release(use_case, add_release(use_case, 2)))
+
+
+def test_a_switch_that_the_gateway_does_not_take_leaves_the_old_release_live(
+    first: Release, second: Release, use_case: UseCase, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_room, "WAIT_SECONDS", 1.0)
+    stop_program("gateway")
+    with pytest.raises(ServiceUnavailableError, match="gateway"):
+        roll_out_release(use_case, second)
+    assert states(second.release_id)[-1] == "verified"
+    assert states(first.release_id)[-1] == "live"
+    start_program(program("gateway"))
+    _eventually(lambda: _release_that_answers(caller) == first.release_id)
+
+
+def _release_that_answers(caller: Caller) -> int | None:
+    try:
+        return int(caller.predict().json()["release"])
+    except (httpx.HTTPError, KeyError, ValueError):
+        return None
+
+
+def test_a_swap_under_load_fails_no_request(first: Release, second: Release, use_case: UseCase, load: Load) -> None:
+    roll_out_release(use_case, second)
     _eventually(lambda: second.release_id in load.releases)
     load.done.set()
     assert {status for status in load.statuses if status != 200} == set()
