@@ -19,6 +19,7 @@ Compares the newest days with what the champion was trained on, and its predicti
 
 - **It starts** when a day's features are there, in a backfill too; or by hand, with a partition key.
 - **It looks at {window} days** together, up to the partition; after a range load at the last {window} of the range.
+- **Before the first champion** everything is skipped: there is nothing to compare with.
 - **alert** is live: an older day, and a backfill, make a report but no alert.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlforge_airflow.operators.base import StageOperator
+from mlforge_airflow.operators.base import StageOperator, skipped
 
 if TYPE_CHECKING:
     from mlforge.refs import Ref
@@ -12,14 +12,21 @@ if TYPE_CHECKING:
 
 
 class JoinOutcomesOperator(StageOperator):
-    """Joins what happened to the predictions of the monitored days, as far as it is known by now."""
+    """Joins what happened to the predictions of the monitored days, as far as it is known by now.
+
+    Before there is a champion, as in a first load, nothing was predicted and there is nothing to compare with: the
+    task and those after it are skipped.
+    """
 
     effect = "partition"
 
     def run_stage(self, run: StageRun) -> None:
         """Join."""
         from mlforge import stages
+        from mlforge.db.ledger import champion
 
+        if champion(run.use_case.name) is None:
+            raise skipped(f"{run.use_case.name} has no champion yet, so there is nothing to monitor")
         self.log.info("%d outcomes joined", stages.join_outcomes(run))
 
 
