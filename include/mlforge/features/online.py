@@ -65,8 +65,12 @@ def read_online(store: FeatureStore, use_case: UseCase, request_rows: Mapping[st
         FeatureError: The feature service is not registered, or a key's column is missing.
     """
     import psycopg
+    from sqlalchemy.exc import OperationalError
 
-    plan = _plan(store, use_case)
+    try:
+        plan = _plan(store, use_case)
+    except OperationalError as error:
+        raise ServiceUnavailableError("the feature registry cannot be read", where=use_case.name) from error
     _require(plan, use_case, request_rows)
     try:
         response = store.get_online_features(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -67,6 +68,8 @@ def _connect_store() -> FeatureStore:
 
     from mlforge.errors import ServiceUnavailableError
 
+    # It warns that a cached registry may show a view as still materializing: such a view is served, by our setting.
+    logging.getLogger("feast.repo_config").setLevel(logging.ERROR)
     config = RepoConfig(**store_config())
     config.repo_path = get_settings().root / "feature_repo"
     try:
@@ -84,6 +87,9 @@ def close_store() -> None:
             close = getattr(online_store(store), "close_pool", None)
             if close is not None:
                 close()
+            end_refresh = getattr(store.registry, "_exit_handler", None)
+            if end_refresh is not None:
+                end_refresh()
     _open.clear()
 
 
