@@ -72,11 +72,13 @@ class ModelDescription(_Part):
         features: The columns in the order of the matrix.
         calibration: From the raw score to a probability.
         labels: Name of the negative and of the positive class.
+        trees_sha256: Hash of the file with the trees; training always notes it.
     """
 
     features: tuple[Feature, ...] = Field(min_length=1)
     calibration: PlattCalibration
     labels: tuple[str, str]
+    trees_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,11 @@ class ScoringModel:
                 evidence=[" ".join(str(error).split())[:200]],
                 hint="train it with `mlforge stage train`",
             ) from error
+        # XGBoost never comes back from a file that was cut short: it must not get one.
+        if description.trees_sha256 not in (None, hashlib.sha256(trees).hexdigest()):
+            raise TerminalError(
+                f"{MODEL_FILE} is not what was trained: its hash differs", where=str(folder), hint="download it again"
+            )
         try:
             booster = Booster({"nthread": 1}, model_file=bytearray(trees))
         except XGBoostError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,7 @@ def fit_model(use_case: UseCase, examples: Examples) -> FittedModel:
         features=tuple(features),
         calibration=calibration,
         labels=(use_case.prediction.labels[0], use_case.prediction.labels[1]),
+        trees_sha256=hashlib.sha256(bytes(booster.save_raw("ubj"))).hexdigest(),
     )
     metrics = {}
     for name, raw in (("train", booster_margins(booster, train)), ("validation", margins)):

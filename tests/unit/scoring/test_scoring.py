@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -33,7 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.fit(np.column_stack([codes, temps]).astype(np.float32), labels)
     model.get_booster().save_model(path / "model.ubj")
     description = ModelDescription(
-        features=FEATURES, calibration=PlattCalibration(slope=0.9, intercept=-0.1), labels=("on_time", "late")
+        features=FEATURES,
+        calibration=PlattCalibration(slope=0.9, intercept=-0.1),
+        labels=("on_time", "late"),
+        trees_sha256=hashlib.sha256((path / "model.ubj").read_bytes()).hexdigest(),
     )
     document = {"metadata": {METADATA_KEY: description.model_dump(mode="json")}}
     (path / "MLmodel").write_text(yaml.safe_dump(document))
@@ -113,5 +117,5 @@ def test_a_model_of_somebody_else_is_a_clear_error(tmp_path: Path, document: obj
 def test_trees_cut_short_are_a_clear_error(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text((folder / "MLmodel").read_text())
     (tmp_path / "model.ubj").write_bytes((folder / "model.ubj").read_bytes()[:100])
-    with pytest.raises(TerminalError, match="cannot be read"):
+    with pytest.raises(TerminalError, match="is not what was trained"):
         ScoringModel.load(tmp_path)
