@@ -10,6 +10,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # Another environment that happens to be active is none of ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
+# A network that inspects TLS has its certificate in the system's store, which uv does not read of its own accord.
+export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt),true,false)
+
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
