@@ -64,7 +64,7 @@ lint: install ## Check style, types, layers, and that requirements.txt is uv.loc
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo --no-color | tail -n 1 || { $(BIN)/lint-imports; exit 1; }
+	@$(BIN)/lint-imports >/dev/null || { $(BIN)/lint-imports; exit 1; }
 	@$$(./.ci/uv) lock --check --quiet
 	@$$(./.ci/uv) export $(EXPORT) | diff --brief - requirements.txt >/dev/null \
 	  || { echo "requirements.txt is not uv.lock's export → run \`make requirements\`"; exit 1; }

@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `mlforge`."""
     for command in (up, down, status, logs, doctor):
         app.command()(command)
-    app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})(airflow)
+    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
+        airflow
+    )
     app.add_typer(service_app, name="service")
 
 
