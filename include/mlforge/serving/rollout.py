@@ -16,7 +16,7 @@ from mlforge.serving.deployments import DeploymentRow, newest_row, newest_rows, 
 from mlforge.serving.gateway import active_requests, publish_routes, refresh_gateway
 from mlforge.serving.server import program_name
 from mlforge.serving.smoke import is_ready, wait_until_ready
-from mlforge.serving.verify import start_again, verify_release
+from mlforge.serving.verify import refuse_older, start_again, verify_release
 from mlforge.settings import get_settings
 from mlforge.spec import UseCase, load_use_case
 
@@ -37,7 +37,6 @@ def roll_out_release(use_case: UseCase, release: Release, *, run_id: str | None 
     """
     row = newest_row(release.release_id)
     if not (row and row.port and row.state == "verified" and is_ready(release.release_id, row.port)):
-        _refuse_older(use_case, release)
         verify_release(use_case, release, run_id=run_id)
     live = _switch(use_case, release, run_id)
     drain_releases(use_case, run_id=run_id)
@@ -55,21 +54,9 @@ def roll_out_release(use_case: UseCase, release: Release, *, run_id: str | None 
     )
 
 
-def _refuse_older(use_case: UseCase, release: Release) -> None:
-    with connect() as connection:
-        rows = newest_rows(connection, states=("live",), use_case=use_case.name)
-    newer = [row.release_id for row in rows if row.release_id > release.release_id]
-    if newer:
-        raise ServingError(
-            f"release {newer[-1]} is live and newer than release {release.release_id}",
-            where=use_case.name,
-            hint="to go back, run `mlforge models rollback`: it makes a new release of the older model",
-        )
-
-
 def _switch(use_case: UseCase, release: Release, run_id: str | None) -> DeploymentRow:
     """Make a release the live one, in the gateway and in the ledger."""
-    _refuse_older(use_case, release)
+    refuse_older(use_case, release)
     verified = newest_row(release.release_id)
     if verified is None or verified.state not in {"verified", "live"}:
         raise ServingError("the release was not verified", where=f"{use_case.name} release {release.release_id}")

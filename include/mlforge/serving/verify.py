@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from mlforge.db import connect
 from mlforge.errors import MLForgeError, ServingError
 from mlforge.refs import Release
 from mlforge.services.supervision import program_states, start_program, stop_program
-from mlforge.serving.deployments import DeploymentRow, newest_row, record_state
+from mlforge.serving.deployments import DeploymentRow, newest_row, newest_rows, record_state
 from mlforge.serving.server import claim_port, is_free, program_name, server_program
 from mlforge.serving.smoke import is_ready, smoke_requests, wait_until_ready
 from mlforge.spec import UseCase
@@ -23,7 +24,7 @@ def verify_release(use_case: UseCase, release: Release, *, run_id: str | None = 
         run_id: Who does it, for the ledger.
 
     Raises:
-        ServingError: The server does not start, does not answer, or scores differently.
+        ServingError: The server does not start, does not answer, or scores differently; or a newer release is live.
         ServiceUnavailableError: The services are not running.
     """
     program_states()  # without supervisord nothing can be said about the release
@@ -32,6 +33,7 @@ def verify_release(use_case: UseCase, release: Release, *, run_id: str | None = 
         if row.port is None or not is_ready(release.release_id, row.port):
             wait_until_ready(release.release_id, start_again(row))
         return release
+    refuse_older(use_case, release)
     if row and row.state in {"starting", "verified"} and row.port and is_ready(release.release_id, row.port):
         port = row.port
     else:
@@ -62,3 +64,20 @@ def start_again(row: DeploymentRow) -> int:
     port = row.port if row.port and (running or is_free(row.port)) else claim_port(row, state="live")
     start_program(server_program(row.release_id, port))
     return port
+
+
+def refuse_older(use_case: UseCase, release: Release) -> None:
+    """Refuse a release that a newer one has overtaken.
+
+    Raises:
+        ServingError: A newer release is live.
+    """
+    with connect() as connection:
+        rows = newest_rows(connection, states=("live",), use_case=use_case.name)
+    newer = [row.release_id for row in rows if row.release_id > release.release_id]
+    if newer:
+        raise ServingError(
+            f"release {newer[-1]} is live and newer than release {release.release_id}",
+            where=use_case.name,
+            hint="to go back, run `mlforge models rollback`: it makes a new release of the older model",
+        )

@@ -116,12 +116,26 @@ def test_a_wrong_body_is_400_with_the_field_named(caller: Caller, body: object, 
     assert error["message"]
 
 
-def test_without_a_key_401(caller: Caller) -> None:
-    for key in ("", "nonsense", caller.key[:-4] + "AAAA", _token(expires=-60), _token(issuer="someone")):
-        response = caller.predict(key=key)
-        assert response.status_code == 401, response.text
-        assert response.json()["error"]["field"] == "x-api-key"
+def test_without_a_valid_key_401(caller: Caller) -> None:
+    keys = {
+        "none": "",
+        "no token": "nonsense",
+        "another signature": caller.key[:-8] + "AAAAAAAA",
+        "another payload": _swapped(caller.key, _token(issuer="someone")),
+        "expired": _token(expires=-5),
+        "another issuer": _token(issuer="someone"),
+    }
+    answers = {name: caller.predict(key=key) for name, key in keys.items()}
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(keys, 401)
+    assert {answer.json()["error"]["field"] for answer in answers.values()} == {"x-api-key"}
+    assert caller.predict(key=_token()).status_code == 200
     assert caller.get("/flight_delays/info").status_code == 401
+
+
+def _swapped(token: str, other: str) -> str:
+    """Return a token with the payload of another."""
+    head, _, signature = token.split(".")
+    return f"{head}.{other.split('.')[1]}.{signature}"
 
 
 def _token(*, expires: float = 600, issuer: str = "mlforge") -> str:
