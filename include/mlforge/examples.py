@@ -47,6 +47,24 @@ class Examples:
 
         return Examples(self.table.filter(pa.array(chosen)), self.labels[chosen], self.times[chosen])
 
+    def without_views(self, shares: Mapping[str, float]) -> Examples:
+        """Return the examples with whole feature views taken away from some rows, the same rows every time.
+
+        Args:
+            shares: View → share of the rows that lose all its values.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        table, random = self.table, np.random.default_rng(len(self))
+        for view, share in sorted(shares.items()):
+            lost = pa.array(random.random(len(self)) < share)
+            for index, name in enumerate(table.column_names):
+                if name.startswith(f"{view}__"):
+                    kept = pc.if_else(lost, pa.scalar(None, table.schema.field(name).type), table.column(name))
+                    table = table.set_column(index, name, kept)
+        return Examples(table, self.labels, self.times)
+
     def columns(self, names: Sequence[str]) -> Mapping[str, Values]:
         """Return columns as scoring takes them: text as lists, numbers as arrays with NaN for null.
 
@@ -129,7 +147,7 @@ def split_by_time(use_case: UseCase, examples: Examples) -> dict[Part, Examples]
     """Return train, validation and test, each wholly later than the one before.
 
     Test is the last `test_days` UTC days up to that of the newest example, validation the `validation_days` before,
-    train all that is older.
+    train all that is older. Train and validation lose the views of `training.absent_views` in some rows; test is whole.
 
     Raises:
         TrainingError: There are no examples, or a part has none.
@@ -142,8 +160,8 @@ def split_by_time(use_case: UseCase, examples: Examples) -> dict[Part, Examples]
     test = examples.times >= test_start
     train = examples.times < validation_start
     parts: dict[Part, Examples] = {
-        "train": examples.rows(train),
-        "validation": examples.rows(~train & ~test),
+        "train": examples.rows(train).without_views(use_case.training.absent_views),
+        "validation": examples.rows(~train & ~test).without_views(use_case.training.absent_views),
         "test": examples.rows(test),
     }
     empty = [name for name, part in parts.items() if len(part) == 0]

@@ -125,6 +125,8 @@ class Training(SpecModel):
         minimum_rows: Fewer labelled rows are an error.
         parameters: What `model.build_model` is given.
         drop_features: Feature columns that the model does not take.
+        absent_views: View → share of the training rows that lose its values, because serving may lack them too: an
+            online value older than the view's time to live counts as missing.
     """
 
     spine: str = "spine.sql"
@@ -136,6 +138,7 @@ class Training(SpecModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     early_stopping_rounds: int = Field(default=30, ge=1)
     drop_features: list[str] = Field(default_factory=list)
+    absent_views: dict[Identifier, Fraction] = Field(default_factory=dict)
 
 
 class Gates(SpecModel):
@@ -220,6 +223,9 @@ class UseCase(SpecModel):
                 raise ValueError(f"prediction names {name!r}, which is no field of prediction.request")
         if self.prediction.request[self.prediction.moment].type != "timestamp":
             raise ValueError(f"prediction.moment {self.prediction.moment!r} must be a timestamp")
+        absent = sorted(set(self.training.absent_views) - set(self.features))
+        if absent:
+            raise ValueError(f"training.absent_views names {absent[0]!r}, which is no view of features")
         both = set(self.prediction.request) & set(self.prediction.derived)
         if both:
             raise ValueError(f"prediction.derived repeats request fields: {sorted(both)}, of {sorted(known)}")
