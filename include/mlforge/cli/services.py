@@ -45,6 +45,7 @@ def up() -> None:
     started = time.monotonic()
     console = Console(highlight=False)
     if start(_step, upgrade=_upgrade):
+        _restore()
         console.print(f"All services answer after {time.monotonic() - started:.1f} s.")
     else:
         console.print("All services run already.")
@@ -53,15 +54,20 @@ def up() -> None:
 
 def _upgrade() -> None:
     """Apply the feature registry of each use case: at start-up only, never from a task."""
-    try:
-        from mlforge.features import apply_features
-    except ImportError:
-        return
+    from mlforge.features import apply_features
     from mlforge.spec import list_use_cases, load_use_case
 
     for name in list_use_cases():
         with _step(f"feature registry of {name}"):
             apply_features(load_use_case(name))
+
+
+def _restore() -> None:
+    """Bring back the servers of live releases, and finish roll-outs that were interrupted."""
+    from mlforge.serving import restore_deployments
+
+    with _step("live releases"):
+        restore_deployments()
 
 
 def down() -> None:

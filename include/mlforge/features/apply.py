@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import Any
 
+import psycopg
+
 from mlforge import db
 from mlforge.errors import FeatureError
 from mlforge.features.store import open_store
+from mlforge.refs import hash_files
 from mlforge.settings import get_settings
 from mlforge.spec import UseCase
 
@@ -21,16 +25,38 @@ def apply_features(use_case: UseCase) -> list[str]:
     Raises:
         FeatureError: The module cannot be imported, or does not declare what use_case.yaml names.
     """
-    declared = _declared(_import(use_case))
-    _check(use_case, declared)
     with db.connect() as connection:
         db.lock_partition(connection, "feature registry")
+        fingerprint = _fingerprint(use_case)
+        if _applied(connection, use_case) == fingerprint:
+            return sorted(use_case.features)
+        declared = _declared(_import(use_case))
+        _check(use_case, declared)
         store = open_store()
         _check_owner(use_case, declared, store)
         store.apply(declared)
         store.refresh_registry()
         store.__dict__.pop("_mlforge_plans", None)
+        connection.execute(
+            "INSERT INTO ledger.feature_applications (use_case, fingerprint) VALUES (%s, %s)",
+            [use_case.name, fingerprint],
+        )
     return sorted(view.name for view in _of_kind(declared, "FeatureView"))
+
+
+def _fingerprint(use_case: UseCase) -> str:
+    """Return what the registry's content depends on: the declarations, the store's settings, Feast's version."""
+    folder = get_settings().root / "feature_repo"
+    files = [path for path in (folder / f"{use_case.name}.py", folder / "feature_store.yaml") if path.is_file()]
+    return f"{version('feast')} {hash_files(files)} {','.join(sorted(use_case.features))} {use_case.feature_service}"
+
+
+def _applied(connection: psycopg.Connection[Any], use_case: UseCase) -> str | None:
+    row = connection.execute(
+        "SELECT fingerprint FROM ledger.feature_applications WHERE use_case = %s ORDER BY application_id DESC LIMIT 1",
+        [use_case.name],
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _import(use_case: UseCase) -> ModuleType:

@@ -40,3 +40,11 @@ CREATE TABLE ledger.training_sets (
     run_id          text,
     assembled_at    timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- What `features apply` registered; the same declarations again change nothing.
+CREATE TABLE ledger.feature_applications (
+    application_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    use_case    text NOT NULL,
+    fingerprint text NOT NULL,
+    applied_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
