@@ -57,7 +57,9 @@ def _trailing(frame: pd.DataFrame, keys: list[str], name: str) -> pd.DataFrame:
 def feature_frame() -> pd.DataFrame:
     """Return all examples of January to April with a handful of features, one in four flights."""
     frame = flights()
-    derived = load_model_module(load_use_case("flight_delays")).derive({"scheduled_departure": list(frame["scheduled_departure"])})
+    derived = load_model_module(load_use_case("flight_delays")).derive(
+        {"scheduled_departure": list(frame["scheduled_departure"])}
+    )
     parts = [
         frame[["carrier", "flight", "tailnum", "origin", "dest", "scheduled_departure", "event_timestamp", "known_at"]],
         pd.DataFrame(derived),
