@@ -61,7 +61,9 @@ def describe_columns(use_case: UseCase, train: Examples) -> tuple[list[Feature],
         )
     features, constant = [], []
     for name, values in train.columns(names).items():
-        feature = _describe(name, values)
+        # A gap that training itself has made tells nothing.
+        gaps_tell = name.split("__", 1)[0] not in use_case.training.absent_views
+        feature = _describe(name, values, gaps_tell=gaps_tell)
         if feature is None:
             constant.append(name)
         else:
@@ -79,14 +81,13 @@ def _usable(schema: pa.Schema, name: str) -> bool:
     return bool(numeric or pa.types.is_boolean(kind) or pa.types.is_null(kind) or is_text(kind))
 
 
-def _describe(name: str, values: Values) -> Feature | None:
-    """Return the feature, None when all its values are the same; a missing value counts as one."""
+def _describe(name: str, values: Values, *, gaps_tell: bool) -> Feature | None:
+    """Return the feature, None when all its values are the same; a missing value counts as one if gaps tell anything."""
     if isinstance(values, np.ndarray):
         finite = values[np.isfinite(values)]
-        distinct = min(2, len(np.unique(finite))) + int(len(finite) < len(values))
+        distinct = min(2, len(np.unique(finite))) + int(gaps_tell and len(finite) < len(values))
         return Feature(name=name, kind="number") if distinct > 1 else None
-    if len(set(values)) < 2:
+    categories = sorted({value for value in values if value is not None})
+    if len(categories) + int(gaps_tell and None in values) < 2:
         return None
-    return Feature(
-        name=name, kind="category", categories=tuple(sorted({value for value in values if value is not None}))
-    )
+    return Feature(name=name, kind="category", categories=tuple(categories))
