@@ -58,7 +58,7 @@ browser: # Chromium for the end-to-end tests
 	@./.ci/browser
 
 bench: install ## Measure what has to be fast
-	@$(BIN)/python -m benchmarks.run $(ARGS)
+	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 lint: install ## Check style, types, layers, and that requirements.txt is uv.lock's export
 	@$(BIN)/ruff check

@@ -82,7 +82,7 @@ def _usable(schema: pa.Schema, name: str) -> bool:
 
 
 def _describe(name: str, values: Values, *, gaps_tell: bool) -> Feature | None:
-    """Return the feature, None when all its values are the same; a missing value counts as one if gaps tell anything."""
+    """Return the feature, None when all its values are the same; a missing value counts if gaps tell."""
     if isinstance(values, np.ndarray):
         finite = values[np.isfinite(values)]
         distinct = min(2, len(np.unique(finite))) + int(gaps_tell and len(finite) < len(values))
