@@ -7,6 +7,8 @@ GET  /openapi.json  the API's description;  GET /docs  the same for people
 GET  /livez /readyz
 """
 
+import asyncio
+import gc
 import logging
 import os
 import time
@@ -135,6 +137,9 @@ class ReleaseService:
         )
         if not await self.predictor.ready(seconds=WARM_UP_SECONDS):
             logging.getLogger("mlforge.serving").warning("features or receipts are not to be had yet")
+        # What is loaded now stays: the collector need not walk through it again, for 0.2 s in the midst of requests.
+        gc.collect()
+        gc.freeze()
 
     @bentoml.on_shutdown
     async def unload(self) -> None:
@@ -182,15 +187,20 @@ class ReleaseService:
 
 
 def _feature_reader(use_case: UseCase) -> Any:
-    """Return the function that reads a request's online features; Feast is imported at its first call."""
+    """Return the function that reads a request's online features; without a plan it asks the registry first."""
+    from mlforge.features.plan import read_plan
+    from mlforge.features.reader import OnlineReader
     from mlforge.serving.predictor import OnlineFeatures
 
-    def read(known: dict[str, Any]) -> OnlineFeatures:
-        from mlforge.features.online import read_online
-        from mlforge.features.store import open_store
+    readers: list[OnlineReader] = []
+    resolving = asyncio.Lock()
 
-        rows = read_online(open_store(), use_case, {name: [value] for name, value in known.items()})
-        values = {name: column[0] for name, column in rows.columns.items()}
-        return OnlineFeatures(values, rows.feature_times[0], rows.flags[0])
+    async def read(known: dict[str, Any]) -> OnlineFeatures:
+        if not readers:
+            async with resolving:
+                if not readers:
+                    plan = await asyncio.to_thread(read_plan, FOLDER, use_case.feature_service)
+                    readers.append(OnlineReader(plan, use_case.prediction.moment))
+        return OnlineFeatures(*await readers[0].read(known))
 
     return read

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +32,7 @@ Vector = NDArray[np.float64]
 
 METADATA_KEY = "mlforge"
 MODEL_FILE = "model.ubj"
+_PLAIN = frozenset({float, int, bool})
 
 
 class _Part(BaseModel):
@@ -47,6 +49,11 @@ class Feature(_Part):
     name: str
     kind: Literal["number", "category"]
     categories: tuple[str, ...] = ()
+
+    @cached_property
+    def codes(self) -> dict[str, float]:
+        """Category → its code."""
+        return {category: float(code) for code, category in enumerate(self.categories)}
 
 
 class PlattCalibration(_Part):
@@ -205,6 +212,9 @@ def encode_columns(features: Sequence[Feature], columns: Columns) -> Matrix:
             hint="give every column, None where a value is unknown",
         )
     n_rows = len(columns[features[0].name])
+    row = _one_row(features, columns) if n_rows == 1 else None
+    if row is not None:
+        return row
     matrix = np.empty((n_rows, len(features)), dtype=np.float32)
     for place, feature in enumerate(features):
         values = columns[feature.name]
@@ -218,8 +228,30 @@ def encode_columns(features: Sequence[Feature], columns: Columns) -> Matrix:
     return matrix
 
 
+def _one_row(features: Sequence[Feature], columns: Columns) -> Matrix | None:
+    """Return the matrix of one row in one step, as serving wants it; None where a value needs a closer look."""
+    cells: list[float] = []
+    for feature in features:
+        values = columns[feature.name]
+        if len(values) != 1:
+            return None
+        value = values[0]
+        if feature.kind == "category":
+            cells.append(feature.codes.get(value, np.nan))
+        elif type(value) in _PLAIN:
+            cells.append(value)
+        elif value is None:
+            cells.append(np.nan)
+        else:
+            return None
+    with np.errstate(over="ignore"):
+        row: Matrix = np.array([cells], dtype=np.float32)
+    row[np.isinf(row)] = np.nan
+    return row
+
+
 def _codes(feature: Feature, values: Values) -> list[float]:
-    codes = {category: float(code) for code, category in enumerate(feature.categories)}
+    codes = feature.codes
     return [codes.get(value, np.nan) for value in values]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlforge.errors import PromotionError, SpecError
@@ -137,12 +138,15 @@ def package(run: StageRun) -> Release:
         PromotionError: There is no champion.
     """
     from mlforge.db.ledger import champion
+    from mlforge.features.plan import write_plan
     from mlforge.serving import package_release
 
     release = champion(run.use_case.name)
     if release is None:
         raise PromotionError("there is no champion", where=run.use_case.name, hint="train and promote one first")
-    return package_release(run.use_case, release, run_id=run.run_id)
+    # Beside the model lies what is read online for it: the server need not import Feast, which takes seconds.
+    add_plan = partial(write_plan, feature_service=release.feature_service)
+    return package_release(run.use_case, release, run_id=run.run_id, add_files=add_plan)
 
 
 def verify(run: StageRun, release: Release) -> Release:

@@ -148,7 +148,7 @@ def _answer(plan: _Plan, use_case: UseCase, rows: Mapping[str, Sequence[Any]], r
             absent = any(rows[key][row] is None for key in view.keys)
             time = None if absent else _newest(vectors[name].event_timestamps[row] for name in view.features)
             times[row][view.name] = time
-            flag = _judge(time, moments[row], view.ttl)
+            flag = judge(time, moments[row], view.ttl)
             if flag is not None:
                 flags[row].append(f"{flag}:{view.name}")
             if flag in (None, "ahead"):
@@ -157,7 +157,8 @@ def _answer(plan: _Plan, use_case: UseCase, rows: Mapping[str, Sequence[Any]], r
     return OnlineFeatures(columns, times, [sorted(row) for row in flags])
 
 
-def _judge(time: datetime | None, moment: datetime, ttl: timedelta) -> str | None:
+def judge(time: datetime | None, moment: datetime, ttl: timedelta) -> str | None:
+    """Return the flag of a view whose value is of that time, None where it may simply be used."""
     if time is None:
         return "missing"
     if time > moment:

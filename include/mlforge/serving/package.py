@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from mlforge.errors import ServingError
@@ -16,7 +17,13 @@ from mlforge.spec import UseCase
 from mlforge.tracking import download_model
 
 
-def package_release(use_case: UseCase, release: Release, *, run_id: str | None = None) -> Release:
+def package_release(
+    use_case: UseCase,
+    release: Release,
+    *,
+    run_id: str | None = None,
+    add_files: Callable[[Path], object] | None = None,
+) -> Release:
     """Build the bento of a release and return the release; a bento that is there is used again.
 
     The bento holds the native model, a copy of the use case's folder, the generic service and `release.json`.
@@ -25,6 +32,7 @@ def package_release(use_case: UseCase, release: Release, *, run_id: str | None =
         use_case: The use case.
         release: Its release.
         run_id: Who does it, for the ledger.
+        add_files: Puts more files into the folder of a bento that is built, such as what it reads online.
 
     Raises:
         ServingError: The bento cannot be built.
@@ -35,6 +43,8 @@ def package_release(use_case: UseCase, release: Release, *, run_id: str | None =
         model = download_model(release.uri)
         with tempfile.TemporaryDirectory(prefix="mlforge-bento-") as folder:
             lay_out(Path(folder), use_case, release, model)
+            if add_files is not None:
+                add_files(Path(folder))
             build_bento(Path(folder), release.bento)
     if newest_state(release.release_id) in {None, "failed"}:
         record_state(release, "packaged", run_id=run_id, detail={"path": str(bento_path(release.bento))})

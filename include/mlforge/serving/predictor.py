@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
@@ -49,7 +48,7 @@ class OnlineFeatures:
     flags: Sequence[str] = ()
 
 
-ReadFeatures = Callable[[Mapping[str, Any]], OnlineFeatures]
+ReadFeatures = Callable[[Mapping[str, Any]], Awaitable[OnlineFeatures]]
 
 
 @dataclass
@@ -57,7 +56,7 @@ class Predictor:
     """Answers requests of one release.
 
     Attributes:
-        read_features: Reads the online features for a request with its derived fields; called in a thread.
+        read_features: Reads the online features for a request with its derived fields.
     """
 
     manifest: Manifest
@@ -66,9 +65,6 @@ class Predictor:
     code: ModuleType
     read_features: ReadFeatures
     receipts: ReceiptWriter
-    _threads: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="features"), init=False
-    )
     _categories: dict[str, frozenset[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -151,10 +147,9 @@ class Predictor:
         return {name: values[0] for name, values in derived.items()}
 
     async def _features(self, known: Mapping[str, Any], seconds: float = FEATURE_SECONDS) -> OnlineFeatures:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(seconds):
-                return await loop.run_in_executor(self._threads, self.read_features, known)
+                return await self.read_features(known)
         except TimeoutError as error:
             raise ServiceUnavailableError("the online store does not answer in time") from error
         except MLForgeError as error:

@@ -1,7 +1,7 @@
 """Receipts: every answer has one, and a receipt that was answered is in the database.
 
 Receipts of requests that run at once are written by one INSERT (group commit): while one batch commits, the next one
-gathers. An answer waits for the commit of its batch, a few milliseconds.
+gathers; nobody waits for company. An answer waits for the commit of its batch, a few milliseconds.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import psycopg
 from mlforge.errors import ServiceUnavailableError
 from mlforge.settings import get_settings
 
-GATHER_SECONDS = 0.001
 LARGEST_BATCH = 500
 WRITE_SECONDS = 3.0
+_CLOSE_SECONDS = 0.005
 _INSERT = """
     INSERT INTO ledger.predictions (
         receipt_id, use_case, release_id, model_version, moment, request, features, feature_times, flags, score,
@@ -97,7 +97,6 @@ class ReceiptWriter:
     """Writes receipts in batches over one connection, which it opens anew when it was lost."""
 
     url: str = field(default_factory=lambda: get_settings().postgres_url(), repr=False)
-    gather_seconds: float = GATHER_SECONDS
     _waiting: list[tuple[Receipt, asyncio.Future[None]]] = field(default_factory=list, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
@@ -110,7 +109,7 @@ class ReceiptWriter:
     async def close(self) -> None:
         """Write what waits, then stop."""
         while self._waiting and self._task and not self._task.done():
-            await asyncio.sleep(self.gather_seconds)
+            await asyncio.sleep(_CLOSE_SECONDS)
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -140,7 +139,7 @@ class ReceiptWriter:
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
-            await asyncio.sleep(self.gather_seconds)
+            await asyncio.sleep(0)
             batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
             if not self._waiting:
                 self._wake.clear()

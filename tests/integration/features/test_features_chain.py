@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -13,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlforge import db, storage
-from mlforge.errors import FeatureError
+from mlforge.errors import FeatureError, ServiceUnavailableError
 from mlforge.features import (
     apply_features,
     assemble_partition,
@@ -23,6 +25,8 @@ from mlforge.features import (
     open_store,
     read_online,
 )
+from mlforge.features.plan import OnlinePlan, make_plan, read_plan, write_plan
+from mlforge.features.reader import OnlineReader, RowFeatures
 from mlforge.refs import FeaturePartition, PartitionRange, TrainingSet
 from mlforge.spec import UseCase
 from mlforge.spec.module import load_model_module
@@ -175,6 +179,28 @@ class TestOnline:
         for times in online.feature_times:
             assert times["carrier_delays"] == DAYS.end
 
+    def test_row_by_row_it_is_what_feast_reads(
+        self, training_set: TrainingSet, built: FeaturePartition, use_case: UseCase, tmp_path: Path
+    ) -> None:
+        materialize_features(use_case, built)
+        write_plan(tmp_path, use_case.feature_service)
+        plan = read_plan(tmp_path, use_case.feature_service)
+        assert plan == make_plan(open_store(), use_case.feature_service)
+        for moment in (DAYS.end - timedelta(hours=1), DAYS.end, DAYS.end + timedelta(days=7, seconds=1)):
+            request = self._request(use_case, _table(training_set), 40, moment)
+            request["tailnum"][:2] = [None, "N0NE"]
+            rows = [dict(zip(request, values, strict=True)) for values in zip(*request.values(), strict=True)]
+            online = read_online(open_store(), use_case, request)
+            expected = [
+                ({name: column[place] for name, column in online.columns.items()}, times, flags)
+                for place, (times, flags) in enumerate(zip(online.feature_times, online.flags, strict=True))
+            ]
+            assert asyncio.run(_read_rows(plan, rows)) == expected
+
+    def test_row_by_row_it_heals_and_says_what_is_wrong(self, built: FeaturePartition, use_case: UseCase) -> None:
+        plan = make_plan(open_store(), use_case.feature_service)
+        asyncio.run(_read_through_trouble(plan))
+
     def test_what_is_absent_or_old_is_flagged_and_none(
         self, training_set: TrainingSet, built: FeaturePartition, use_case: UseCase
     ) -> None:
@@ -233,3 +259,42 @@ class TestOnline:
 def test_applying_again_changes_nothing(built: FeaturePartition, use_case: UseCase) -> None:
     first = apply_features(use_case)
     assert apply_features(use_case) == first == sorted(use_case.features)
+
+
+async def _read_rows(plan: OnlinePlan, rows: list[dict[str, object]]) -> list[RowFeatures]:
+    reader = OnlineReader(plan, "scheduled_departure")
+    try:
+        return await asyncio.gather(*(reader.read(row) for row in rows))
+    finally:
+        await reader.close()
+
+
+async def _read_through_trouble(plan: OnlinePlan) -> None:
+    row = {
+        "carrier": "UA",
+        "origin": "EWR",
+        "dest": "IAH",
+        "tailnum": "N14228",
+        "sched_hour": 5,
+        "scheduled_departure": DAYS.end,
+    }
+    reader = OnlineReader(plan, "scheduled_departure")
+    before = await reader.read(row)
+    assert reader._connection is not None
+    with db.connect() as connection:
+        connection.execute("SELECT pg_terminate_backend(%(pid)s)", {"pid": reader._connection.info.backend_pid})
+    assert await reader.read(row) == before
+    with pytest.raises(FeatureError, match="lacks a key"):
+        await reader.read({"carrier": "UA", "scheduled_departure": DAYS.end})
+    with pytest.raises(FeatureError, match="another type"):
+        await reader.read({**row, "sched_hour": "five"})
+    assert await reader.read(row) == before
+    await reader.close()
+    lost = OnlineReader(plan, "scheduled_departure", url="postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(ServiceUnavailableError, match="does not answer"):
+        await lost.read(row)
+    views = [view.model_copy(update={"table": "no_such_table"}) for view in plan.views]
+    wrong = OnlineReader(plan.model_copy(update={"views": views}), "scheduled_departure")
+    with pytest.raises(FeatureError, match="cannot be read"):
+        await wrong.read(row)
+    await wrong.close()
