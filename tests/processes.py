@@ -1,10 +1,12 @@
-"""Processes of tests: ports of their own, and an end with the test that started them."""
+"""Processes of tests: ports of their own, an end with the test that started them, and waiting for what they do."""
 
 from __future__ import annotations
 
 import ctypes
 import signal
 import socket
+import time
+from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
 
@@ -19,3 +21,16 @@ def free_port() -> int:
 def die_with_parent() -> None:
     """Ask the kernel to end this child when the test process is killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
+    """Return when the condition holds.
+
+    Raises:
+        TimeoutError: It does not within the given seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds:.0f} s")
+        time.sleep(0.2)

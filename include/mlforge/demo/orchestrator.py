@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,9 +45,17 @@ class Orchestrator:
 
     def _sign_in(self) -> None:
         password = self._settings.secret("airflow_admin_password")
-        answer = self._http.post("/auth/token", json={"username": "admin", "password": password})
+        answer = self._send("POST", "/auth/token", json={"username": "admin", "password": password})
         answer.raise_for_status()
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            raise ServiceUnavailableError(
+                f"Airflow does not answer: {error}", where=path, hint="see `mlforge status`"
+            ) from error
 
     def call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         """Return the answer to one call below /api/v2.
@@ -55,15 +64,10 @@ class Orchestrator:
             ServiceUnavailableError: Airflow does not answer.
             TerminalError: It refuses; the message carries its reason.
         """
-        try:
-            answer = self._http.request(method, f"/api/v2{path}", **arguments)
-            if answer.status_code == httpx.codes.UNAUTHORIZED:
-                self._sign_in()
-                answer = self._http.request(method, f"/api/v2{path}", **arguments)
-        except httpx.TransportError as error:
-            raise ServiceUnavailableError(
-                f"Airflow does not answer: {error}", where=path, hint="see `mlforge status`"
-            ) from error
+        answer = self._send(method, f"/api/v2{path}", **arguments)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            self._sign_in()
+            answer = self._send(method, f"/api/v2{path}", **arguments)
         if answer.is_error:
             raise TerminalError(f"Airflow refuses {method} {path}: {answer.status_code}", evidence=[answer.text[:300]])
         body: dict[str, Any] = answer.json() if answer.content else {}
@@ -95,6 +99,13 @@ class Orchestrator:
         body = {"logical_date": None, "partition_key": partition_key, "conf": conf or {}}
         return Run.of(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body))
 
+    def underway(self, dag_id: str, partition_key: str) -> Run | None:
+        """Return a run that a person started for a partition and that has not ended, if there is one."""
+        for run in self._runs(dag_id):
+            if run.partition_key == partition_key and run.run_type == "manual" and run.state not in _FINISHED:
+                return run
+        return None
+
     def last_run_id(self, dag_id: str) -> str | None:
         """Return the newest run's id."""
         runs = self._runs(dag_id)
@@ -105,7 +116,7 @@ class Orchestrator:
         return [Run.of(item) for item in body["dag_runs"]]
 
     def next_run(self, dag_id: str, partition_key: str, after: str | None, seconds: float) -> Run:
-        """Return the first run of a DAG for a partition that came after another run.
+        """Return the first run of a DAG for a partition that came after another run; without one, the newest.
 
         Raises:
             TerminalError: None comes within the given seconds.
@@ -113,18 +124,16 @@ class Orchestrator:
         found: list[Run] = []
 
         def came() -> bool:
-            for run in self._runs(dag_id):
-                if run.run_id == after:
-                    break
-                if run.partition_key == partition_key:
-                    found[:] = [run]
+            runs = self._runs(dag_id)
+            later = list(itertools.takewhile(lambda run: run.run_id != after, runs))
+            found[:] = [run for run in later if run.partition_key == partition_key]
             return bool(found)
 
         if not _wait(came, seconds):
             raise TerminalError(
                 f"no run came within {seconds:.0f} s", where=f"{dag_id} {partition_key}", hint="look at it in Airflow"
             )
-        return found[0]
+        return found[0] if after is None else found[-1]
 
     def task_states(self, run: Run) -> dict[str, str]:
         """Return the state of each task of a run."""

@@ -90,6 +90,14 @@ class Demo:
                 tell(", ".join(f"{task} {state}" for task, state in states.items()))
         return runs
 
+    def start(self, partition_key: str, conf: dict[str, Any] | None = None) -> tuple[Run, dict[str, str | None]]:
+        """Return a run of the data chain and the newest runs before it; one that still goes on is taken up."""
+        underway = self.airflow.underway(self.dag("data"), partition_key)
+        if underway is not None:
+            return underway, dict.fromkeys(_CHAINS)
+        before = self.newest()
+        return self.airflow.trigger(self.dag("data"), partition_key, conf), before
+
     def newest(self) -> dict[str, str | None]:
         """Return the newest run of each chain, to tell later ones from it."""
         return {chain: self.airflow.last_run_id(self.dag(chain)) for chain in _CHAINS}
@@ -102,18 +110,17 @@ class Demo:
 
     def load(self) -> dict[str, Run]:
         """Load three months as one range and follow what it causes."""
-        before = self.newest()
         with self.step(f"Load {LOADED.key} as one range: extract, check, publish, features, online store") as tell:
-            conf = {"from": str(LOADED.first), "to": str(LOADED.last)}
-            run = self.follow(self.airflow.trigger(self.dag("data"), LOADED.last_key, conf), tell)
+            run, before = self.start(LOADED.last_key, {"from": str(LOADED.first), "to": str(LOADED.last)})
+            self.follow(run, tell)
             tell(_published(self.use_case, LOADED))
         return self.follow_chain(run, before)
 
     def next_day(self) -> tuple[dict[str, Run], DriftReport]:
         """Run the next daily partition through every chain; returns the runs and the drift report."""
-        before = self.newest()
         with self.step(f"Next day {NEXT_DAY.key}: the nightly run") as tell:
-            run = self.follow(self.airflow.trigger(self.dag("data"), NEXT_DAY.key), tell)
+            run, before = self.start(NEXT_DAY.key)
+            self.follow(run, tell)
             tell(_published(self.use_case, NEXT_DAY))
         with self.step(f"Monitoring of {NEXT_DAY.key}: outcomes joined, drift measured") as tell:
             tell("waiting for the scheduler")
