@@ -111,6 +111,17 @@ class Orchestrator:
         runs = self._runs(dag_id)
         return runs[0].run_id if runs else None
 
+    def last_success(self, dag_id: str) -> Run:
+        """Return the newest run that ended well.
+
+        Raises:
+            TerminalError: There is none.
+        """
+        for run in self._runs(dag_id, 100):
+            if run.state == "success":
+                return run
+        raise TerminalError("no run has ended well yet", where=dag_id, hint="look at it in Airflow")
+
     def _runs(self, dag_id: str, limit: int = 20) -> list[Run]:
         body = self.call("GET", f"/dags/{dag_id}/dagRuns", params={"order_by": "-id", "limit": limit})
         return [Run.of(item) for item in body["dag_runs"]]
