@@ -1,4 +1,4 @@
-"""The demonstration from an empty installation and repeated, and the memory of all services afterwards."""
+"""The demonstration from an empty installation and repeated, the memory of all services, and predictions from it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 
+import serving
 from figures import MLFORGE, Figure, installation, show
 
 
@@ -13,11 +14,13 @@ def measure() -> list[Figure]:
     with installation() as environment:
         first, second = (_demo(environment) for _ in range(2))
         status = subprocess.run([MLFORGE, "status", "--json"], env=environment, check=True, capture_output=True)
+        predictions = serving.measure(environment)
     memory = sum(row["memory_bytes"] for row in json.loads(status.stdout)) / 1e9
     return [
         Figure("`mlforge demo` from an empty installation", first / 60, "min", "≤ 6 min"),
         Figure("`mlforge demo` repeated", second / 60, "min", "≤ 2 min"),
         Figure("memory of all services (PSS)", memory, "GB", "≤ 2.5 GB"),
+        *predictions,
     ]
 
 
