@@ -11,8 +11,10 @@ from datetime import datetime
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from mlforge.errors import MLForgeError, ServiceUnavailableError
-from mlforge.scoring import ScoringModel
+from mlforge.scoring import Matrix, ScoringModel
 from mlforge.serving.manifest import Manifest
 from mlforge.serving.receipts import Receipt, ReceiptWriter, new_receipt_id
 
@@ -66,6 +68,7 @@ class Predictor:
     read_features: ReadFeatures
     receipts: ReceiptWriter
     _categories: dict[str, frozenset[str]] = field(init=False)
+    _unscored: list[tuple[Matrix, asyncio.Future[float]]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self._categories = {feature.name: frozenset(feature.categories) for feature in self.model.features}
@@ -85,7 +88,7 @@ class Predictor:
         known = {**request, **self._derive(request)}
         online = await self._features(known)
         columns, flags = self._columns({**known, **online.values})
-        probability = float(self.model.score(columns)[0])
+        probability = await self._score(columns)
         label = self.manifest.labels[int(probability >= self.manifest.threshold)]
         receipt = Receipt(
             receipt_id=new_receipt_id(),
@@ -158,6 +161,29 @@ class Predictor:
         except Exception as error:
             _log.exception("features cannot be had")
             raise ServiceUnavailableError("the online features cannot be read") from error
+
+    async def _score(self, columns: Mapping[str, Sequence[Any]]) -> float:
+        """Return the probability of one row; rows whose features came together are scored together."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[float] = loop.create_future()
+        row = self.model.encode(columns)
+        if not self._unscored:
+            loop.call_soon(self._score_all)
+        self._unscored.append((row, done))
+        return await done
+
+    def _score_all(self) -> None:
+        rows, self._unscored = self._unscored, []
+        try:
+            scores = self.model.predict(np.concatenate([row for row, _ in rows]))
+        except Exception as error:
+            for _, done in rows:
+                if not done.done():
+                    done.set_exception(error)
+            return
+        for (_, done), score in zip(rows, scores, strict=True):
+            if not done.done():
+                done.set_result(float(score))
 
     def _columns(self, known: Mapping[str, Any]) -> tuple[dict[str, list[Any]], list[str]]:
         """Return the model's columns of one row, and a flag for each category that training never saw."""
