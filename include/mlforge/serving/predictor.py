@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -68,9 +69,11 @@ class Predictor:
     read_features: ReadFeatures
     receipts: ReceiptWriter
     _categories: dict[str, frozenset[str]] = field(init=False)
+    _awaited: bool = field(init=False)
     _unscored: list[tuple[Matrix, asyncio.Future[float]]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
+        self._awaited = inspect.iscoroutinefunction(self.read_features)
         self._categories = {feature.name: frozenset(feature.categories) for feature in self.model.features}
 
     async def predict(self, request: Mapping[str, Any], *, key_name: str | None, arrived: float) -> dict[str, Any]:
@@ -152,6 +155,9 @@ class Predictor:
     async def _features(self, known: Mapping[str, Any], seconds: float = FEATURE_SECONDS) -> OnlineFeatures:
         try:
             async with asyncio.timeout(seconds):
+                if not self._awaited:
+                    # A bento of an earlier version brings a function that blocks.
+                    return await asyncio.to_thread(cast("Callable[..., OnlineFeatures]", self.read_features), known)
                 return await self.read_features(known)
         except TimeoutError as error:
             raise ServiceUnavailableError("the online store does not answer in time") from error

@@ -78,7 +78,7 @@ class Receipt:
         return {name: _json_value(value) for name, value in vars(self).items()}
 
 
-def _document(receipts: Sequence[Receipt]) -> str:
+def receipts_json(receipts: Sequence[Receipt]) -> str:
     """Return receipts as one JSON array: at once where every number is finite, else value by value."""
     try:
         return json.dumps([vars(receipt) for receipt in receipts], default=_json_value, allow_nan=False)
@@ -158,7 +158,7 @@ class ReceiptWriter:
         failure: Exception | None = None
         try:
             async with asyncio.timeout(WRITE_SECONDS):
-                await self._insert(_document([receipt for receipt, _ in batch]))
+                await self._insert(receipts_json([receipt for receipt, _ in batch]))
         except psycopg.DataError as error:
             # One receipt that the ledger cannot hold must not fail its neighbours.
             if len(batch) > 1:

@@ -17,7 +17,7 @@ from mlforge.refs import Release
 from mlforge.serving.bento import bento_path, requirements
 from mlforge.serving.manifest import Manifest
 from mlforge.serving.openapi import openapi_document, reference_page
-from mlforge.serving.receipts import Receipt, new_receipt_id
+from mlforge.serving.receipts import Receipt, new_receipt_id, receipts_json
 from mlforge.serving.request_model import request_model
 from mlforge.spec import UseCase
 
@@ -99,3 +99,22 @@ def test_a_tag_cannot_lead_elsewhere(tag: str) -> None:
 
 def test_requirements_are_pinned() -> None:
     assert all("==" in line for line in requirements().splitlines())
+
+
+@pytest.mark.parametrize("unknown", [None, math.nan, math.inf])
+def test_receipts_are_the_same_json_at_once_and_value_by_value(unknown: float | None) -> None:
+    receipt = Receipt(
+        receipt_id=UUID(int=1),
+        use_case="flight_delays",
+        release_id=1,
+        model_version=1,
+        moment=datetime(2013, 4, 2, tzinfo=UTC),
+        request={"scheduled_departure": datetime(2013, 4, 2, tzinfo=UTC), "tailnum": None},
+        features={"a": unknown, "b": np.float64(0.1), "c": np.int64(3), "d": "UA"},
+        feature_times={"weather": None, "planes": datetime(2000, 1, 1, tzinfo=UTC)},
+        score=0.25,
+        label="on_time",
+        latency_ms=1.5,
+        flags=("missing:weather",),
+    )
+    assert json.loads(receipts_json([receipt, receipt])) == [receipt.row()] * 2
