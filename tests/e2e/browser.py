@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from playwright.sync_api import Browser, Page, Playwright, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Playwright, Route, expect
 
 from mlforge.settings import Settings
 
@@ -30,9 +29,31 @@ _ARGUMENTS = [
     "--no-first-run",
 ]
 
+# Names and values are two grids side by side, without rows: cells of one height belong together.
+_VALUES_BESIDE = """link => {
+  const height = link.parentElement.style.top;
+  const grids = link.closest(".ReactVirtualized__Grid").parentElement.parentElement;
+  return [...grids.querySelectorAll(".ReactVirtualized__Grid__innerScrollContainer > div")]
+    .filter(cell => cell.style.top === height && !cell.contains(link))
+    .map(cell => cell.querySelector("span").innerText);
+}"""
+
+# Scrolled by hand, MLflow 3.17 leaves the names behind the values; so values first, and names when those are drawn.
+_SCROLL_BOTH = """async link => {
+  const names = link.closest(".ReactVirtualized__Grid");
+  const values = [...names.parentElement.parentElement.querySelectorAll(".ReactVirtualized__Grid")].at(-1);
+  const place = parseInt(link.parentElement.style.top) - 180;
+  for (const grid of [values, names]) {
+    grid.scrollTop = place;
+    for (let frame = 0; frame < 30; frame++) await new Promise(requestAnimationFrame);
+  }
+  return values.scrollTop === names.scrollTop;
+}"""
+
 
 def launch(playwright: Playwright) -> Browser:
     """Start the machine's Chromium, with a new profile."""
+    expect.set_options(timeout=_PAGE_MS)
     found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
     path = next(filter(None, found), None)
     assert path is not None, "there is no Chromium → run `make browser`"
@@ -98,24 +119,30 @@ def sign_in(page: Page, settings: Settings) -> None:
     page.get_by_label("Username").fill("admin")
     page.locator("input[type=password]").fill(settings.secret("airflow_admin_password"))
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_test_id("nav-dags-link")).to_be_visible(timeout=_PAGE_MS)
+    expect(page.get_by_test_id("nav-dags-link")).to_be_visible()
 
 
 def open_dag(page: Page, settings: Settings, dag_id: str) -> None:
     """Open a DAG's page, its grid shown."""
     page.goto(f"{settings.airflow_url}/dags/{dag_id}")
-    expect(page.get_by_test_id("trigger-dag-button")).to_be_visible(timeout=_PAGE_MS)
+    expect(page.get_by_test_id("trigger-dag-button")).to_be_visible()
+    page.get_by_test_id("grid-view-button").click()
+
+
+def open_run(page: Page, settings: Settings, dag_id: str, run_id: str) -> None:
+    """Open the page of a DAG's run, the grid beside it."""
+    page.goto(f"{settings.airflow_url}/dags/{dag_id}/runs/{quote(run_id)}")
     page.get_by_test_id("grid-view-button").click()
 
 
 def show_graph(page: Page) -> None:
     """Show the graph of the DAG that is open, its groups unfolded."""
     page.get_by_role("button", name="Show Graph").click()
-    expect(page.locator(".react-flow__node").first).to_be_visible(timeout=_PAGE_MS)
+    expect(page.locator(".react-flow__node").first).to_be_visible()
     # A profile remembers what was unfolded.
     if page.get_by_test_id("expand-all-button").is_enabled():
         page.get_by_test_id("expand-all-button").click()
-    expect(page.get_by_text("check_contract").first).to_be_visible(timeout=_PAGE_MS)
+    expect(page.get_by_text("check_contract").first).to_be_visible()
 
 
 def trigger(page: Page, partition_key: str) -> None:
@@ -125,17 +152,16 @@ def trigger(page: Page, partition_key: str) -> None:
     form.get_by_role("button", name="Advanced Options").click()
     form.get_by_label("Partition Key").fill(partition_key)
     form.get_by_role("button", name="Trigger").click()
-    expect(form).to_be_hidden(timeout=_PAGE_MS)
+    expect(form).to_be_hidden()
 
 
-def backfill(page: Page, first: str, last: str, name: str) -> None:
-    """Start a backfill of the DAG that is open, with the form; a screenshot of it is kept.
+def backfill(page: Page, first: str, last: str) -> Locator:
+    """Fill in the form that starts a backfill of the DAG that is open, and return its button.
 
     Args:
         page: The page.
         first: First date, such as `2013-03-20`.
         last: Last date.
-        name: Name of the screenshot.
     """
     page.get_by_test_id("trigger-dag-button").click()
     form = page.get_by_role("dialog").first
@@ -144,10 +170,8 @@ def backfill(page: Page, first: str, last: str, name: str) -> None:
         form.get_by_test_id("datetime-input").nth(place).click()
         _pick(page, date)
     form.get_by_text("All Runs", exact=True).click()
-    expect(form.get_by_text("runs will be triggered")).to_be_visible(timeout=_PAGE_MS)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png")
-    form.get_by_role("button", name="Run Backfill").click()
-    expect(form).to_be_hidden(timeout=_PAGE_MS)
+    expect(form.get_by_text("will be triggered")).to_be_visible()
+    return form.get_by_role("button", name="Run Backfill")
 
 
 def _pick(page: Page, date: str) -> None:
@@ -158,21 +182,27 @@ def _pick(page: Page, date: str) -> None:
     expect(calendar).to_be_hidden()
 
 
-def open_tracking(page: Page, settings: Settings, path: str) -> None:
-    """Open a page of MLflow as its users do for model training: without its assistant's panel."""
-    page.goto(f"{settings.tracking_url}/#{path}")
+def open_experiment(page: Page, settings: Settings, name: str) -> None:
+    """Open the list of an experiment's runs, in MLflow as one uses it for training: without its assistant's panel."""
+    page.goto(f"{settings.tracking_url}/#/experiments")
     page.get_by_role("button", name="Model training").click()
-    assistant = page.get_by_role("button", name="Close", exact=True)
-    if assistant.is_visible():
-        assistant.click()
+    page.get_by_role("button", name="Close", exact=True).click()
+    page.get_by_role("link", name=name, exact=True).first.click()
+    expect(page.get_by_text(re.compile(r"[1-9]\d* matching runs"))).to_be_visible()
 
 
-def comparison(run_ids: list[str], experiment_id: str) -> str:
-    """Return the path of the page that compares runs."""
-    runs, experiments = (quote(json.dumps(ids, separators=(",", ":"))) for ids in (run_ids, [experiment_id]))
-    return f"/compare-runs?runs={runs}&experiments={experiments}"
+def compare_runs(page: Page) -> None:
+    """Open the comparison of all runs listed, with metrics and tags unfolded."""
+    page.get_by_role("checkbox", name="select all").check()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    for section in ("Visualizations", "Run details", "Parameters", "Artifacts"):
+        page.get_by_role("button", name=section, exact=True).click()
 
 
-def words(text: str) -> re.Pattern[str]:
-    """Return a pattern for a text that stands alone, whatever is around it."""
-    return re.compile(rf"(^|\s){re.escape(text)}(\s|$)")
+def metric_values(page: Page, metric: str) -> list[str]:
+    """Return what the comparison shows of a metric, one value per run, and scroll to it."""
+    link = page.get_by_role("link", name=metric, exact=True)
+    expect(link).to_be_attached()
+    values: list[str] = link.evaluate(_VALUES_BESIDE)
+    assert link.evaluate(_SCROLL_BOTH), "names and values are not beside each other"
+    return values

@@ -38,6 +38,14 @@ def _loading(settings: Settings) -> bool:
     return run is not None and run.state == "running"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the browser's tests come after the others here: what they start changes what those look at."""
+    places = [place for place, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    ours = sorted((items[place] for place in places), key=lambda item: item.path.name == "test_browser.py")
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+
+
 @pytest.fixture(scope="session")
 def demonstration(installation: Settings) -> Iterator[Demonstration]:
     """The demonstration in an empty installation: killed at its first load, then run again to its end.

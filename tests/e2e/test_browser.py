@@ -7,15 +7,31 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from browser import Window, launch, open_dag, show_graph, sign_in, window
+from browser import (
+    Window,
+    backfill,
+    compare_runs,
+    launch,
+    metric_values,
+    open_dag,
+    open_experiment,
+    open_run,
+    show_graph,
+    sign_in,
+    trigger,
+    window,
+)
 from demonstration import Demonstration
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from mlforge import db
+from mlforge.demo.orchestrator import Orchestrator
+from mlforge.refs import PartitionRange
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 DATA = "flight_delays.data"
+RUN_SECONDS = 240
 CHAINS = ("data", "monitoring", "release", "training")
 
 
@@ -68,6 +84,65 @@ def test_every_chain_explains_itself(airflow: Window, demonstration: Demonstrati
         expect(text.get_by_role("heading", name=f"Late arrivals of flights out of New York: {chain}")).to_be_visible()
         expect(text.get_by_role("listitem").first).to_be_visible()
         airflow.keep(f"airflow-{chain}-docs")
+
+
+def test_a_partition_is_run_from_the_form(airflow: Window, demonstration: Demonstration) -> None:
+    page, orchestrator = airflow.page, Orchestrator(demonstration.settings)
+    before = orchestrator.last_run_id(DATA)
+    open_dag(page, demonstration.settings, DATA)
+    trigger(page, "2013-04-02")
+    run = orchestrator.next_run(DATA, "2013-04-02", before, RUN_SECONDS)
+    open_run(page, demonstration.settings, DATA, run.run_id)
+    expect(page.get_by_text("2013-04-02", exact=True)).to_be_visible()
+    # The page follows the run by itself.
+    expect(page.get_by_test_id("state-badge").first).to_have_text("Success", timeout=RUN_SECONDS * 1000)
+    page.reload()
+    expect(page.get_by_test_id(f"grid-{run.run_id}-request_training")).to_be_visible()
+    expect(page.get_by_text("12 Task Instances")).to_be_visible()
+    airflow.keep("airflow-data-grid")
+    show_graph(page)
+    airflow.keep("airflow-data-run-graph")
+    assert set(orchestrator.task_states(run).values()) == {"success"}
+
+
+def test_a_backfill_from_the_form_trains_nothing(airflow: Window, demonstration: Demonstration) -> None:
+    page, orchestrator = airflow.page, Orchestrator(demonstration.settings)
+    days = PartitionRange.between("2013-03-20", "2013-03-21")
+    open_dag(page, demonstration.settings, DATA)
+    # Airflow takes one backfill of a DAG at a time, and says late that one has ended.
+    expect(page.get_by_text("Backfill in progress")).to_have_count(0, timeout=RUN_SECONDS * 1000)
+    before = orchestrator.last_run_id(DATA)
+    start = backfill(page, *days.keys)
+    airflow.keep("airflow-backfill-form")
+    start.click()
+    runs = [orchestrator.next_run(DATA, key, before, RUN_SECONDS) for key in days.keys]
+    for run in runs:
+        assert run.run_type == "backfill"
+        orchestrator.wait(run, RUN_SECONDS)
+        states = orchestrator.task_states(run)
+        assert states.pop("request_training") == "skipped"
+        assert set(states.values()) == {"success"}
+    open_dag(page, demonstration.settings, DATA)
+    for run in runs:
+        expect(page.get_by_test_id(f"grid-{run.run_id}-request_training")).to_be_visible()
+    airflow.keep("airflow-data-grid-backfill")
+
+
+def test_mlflow_compares_runs_and_names_the_champion(browser: Browser, demonstration: Demonstration) -> None:
+    settings = demonstration.settings
+    with window(browser, credentials=("mlforge", settings.secret("mlflow_password"))) as opened:
+        page = opened.page
+        open_experiment(page, settings, "flight_delays")
+        opened.keep("mlflow-runs")
+        compare_runs(page)
+        expect(page.get_by_role("heading", name="Comparing")).to_be_visible()
+        losses = metric_values(page, "test_log_loss")
+        assert len(losses) >= 2
+        assert all(0 < float(loss) < 1 for loss in losses)
+        opened.keep("mlflow-compare")
+        page.goto(f"{settings.tracking_url}/#/models/flight_delays")
+        expect(page.get_by_text("champion").first).to_be_visible()
+        opened.keep("mlflow-model")
 
 
 def test_the_drift_report_needs_nothing_from_outside(browser: Browser, demonstration: Demonstration) -> None:
