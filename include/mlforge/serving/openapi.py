@@ -25,7 +25,7 @@ _ERRORS = {
     "401": "The API key is missing, expired or not ours.",
     "403": "The API key may not use this use case, or was revoked.",
     "413": "The body is larger than 1 MB.",
-    "503": "Features or receipts cannot be had now; try again after `retry-after` seconds.",
+    "503": "Features or receipts cannot be had now; try again after the seconds in the header retry-after.",
 }
 
 
@@ -117,12 +117,12 @@ def reference_page(document: dict[str, Any]) -> str:
         f"<tr><td>{code}</td><td>{html.escape(answer['description'])}</td></tr>"
         for code, answer in document["paths"][path]["post"]["responses"].items()
     )
-    command = f"curl -H \"x-api-key: $KEY\" -H 'content-type: application/json' \\\n  -d '{example}' $GATEWAY{path}"
+    command = f"curl $GATEWAY{path} -H \"x-api-key: $KEY\" -H 'content-type: application/json' \\\n  -d '{example}'"
     title = html.escape(document["info"]["title"])
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:16px/1.5 system-ui;max-width:60rem;margin:2rem auto;padding:0 1rem}}
 table{{border-collapse:collapse}}td,th{{text-align:left;padding:.3rem .8rem;border-bottom:1px solid #ccc}}
-pre{{background:#f4f4f4;padding:1rem;overflow:auto}}</style>
+pre{{background:#f4f4f4;padding:1rem;white-space:pre-wrap}}</style>
 <h1>{title}</h1><p>{html.escape(document["info"]["description"])}</p>
 <p>{html.escape(document["info"]["version"])} · <a href="docs.json">OpenAPI document</a></p>
 <h2>POST {html.escape(path)}</h2><pre>{html.escape(command)}</pre>

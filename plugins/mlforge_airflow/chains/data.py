@@ -21,8 +21,9 @@ _DOC = """
 Takes one day of every dataset from its source to the online store.
 
 - **Every night** it runs for the day that has just ended; its *partition key* is that day, such as `2013-04-01`.
-- **By hand:** trigger it with a partition key. For many days at once, as in a first load, set `from` and `to` too,
-  and give as the key the last day: the range goes through the same tasks in bulk.
+- **By hand:** trigger it with a partition key, which the form has under *Advanced Options*. For many days at once, as
+  in a first load, set the first and the last day of the range too, and give as the key the last day: the range goes
+  through the same tasks in bulk.
 - **Backfill:** start one in Airflow for any days. Nothing that is live changes by it.
 
 Running a day again is safe: the same rows give the same content, and nothing is published twice.
