@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,32 +11,33 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from installations import new_installation
 from mlforge import db
 from mlforge.db.migrate import migrate
 from mlforge.services import postgres
 from mlforge.settings import Settings, get_settings
 from mlforge.spec import UseCase, load_use_case
-from processes import die_with_parent, free_port
+from processes import die_with_parent
+
+_ORDER = ("unit", "dags", "integration", "faults", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run quick tests first, the whole product last, and at the end a browser, whose clicks change what others see."""
+    folder = Path(__file__).parent
+    items.sort(
+        key=lambda item: (
+            _ORDER.index(item.path.relative_to(folder).parts[0]),
+            item.path.name == "test_browser.py",
+        )
+    )
 
 
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Settings]:
     """An empty installation below /tmp; its settings are this process's settings."""
-    home = Path(tempfile.mkdtemp(prefix="mlforge-test-"))
-    home.chmod(0o711)
-    before = {name: value for name, value in os.environ.items() if name.startswith("MLFORGE_")}
-    for name in before:
-        del os.environ[name]
-    os.environ["MLFORGE_HOME"] = str(home)
-    for name in ("POSTGRES", "AIRFLOW", "MLFLOW", "GATEWAY", "GATEWAY_ADMIN"):
-        os.environ[f"MLFORGE_{name}_PORT"] = str(free_port())
-    get_settings.cache_clear()
-    yield get_settings()
-    for name in [name for name in os.environ if name.startswith("MLFORGE_")]:
-        del os.environ[name]
-    os.environ.update(before)
-    get_settings.cache_clear()
-    shutil.rmtree(home, ignore_errors=True)
+    with new_installation() as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")

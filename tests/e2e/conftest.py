@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from demonstration import MLFORGE, Demonstration, run_mlforge
 
+from installations import new_installation
 from mlforge.demo.orchestrator import Orchestrator
 from mlforge.errors import MLForgeError
 from mlforge.settings import Settings
@@ -38,29 +39,22 @@ def _loading(settings: Settings) -> bool:
     return run is not None and run.state == "running"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the browser's tests come after the others here: what they start changes what those look at."""
-    places = [place for place, item in enumerate(items) if item.path.parent == Path(__file__).parent]
-    ours = sorted((items[place] for place in places), key=lambda item: item.path.name == "test_browser.py")
-    for place, item in zip(places, ours, strict=True):
-        items[place] = item
-
-
 @pytest.fixture(scope="session")
-def demonstration(installation: Settings) -> Iterator[Demonstration]:
+def demonstration() -> Iterator[Demonstration]:
     """The demonstration in an empty installation: killed at its first load, then run again to its end.
 
     Everything is taken down when the tests end, and also when they are killed.
     """
-    reaper = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("reaper.py")), str(installation.home)],
-        stdin=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        interrupt_demo(installation)
-        done = run_mlforge("demo", seconds=_DEMO_SECONDS)
-        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
-        yield Demonstration(installation, done.stdout)
-    finally:
-        reaper.communicate()
+    with new_installation() as settings:
+        reaper = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("reaper.py")), str(settings.home)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            interrupt_demo(settings)
+            done = run_mlforge("demo", seconds=_DEMO_SECONDS)
+            assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+            yield Demonstration(settings, done.stdout)
+        finally:
+            reaper.communicate()
