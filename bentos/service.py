@@ -123,7 +123,9 @@ class ReleaseService:
         from mlforge.scoring import ScoringModel
         from mlforge.serving.predictor import Predictor
         from mlforge.serving.receipts import ReceiptWriter
+        from mlforge.serving.worker import end_with_parent
 
+        end_with_parent()
         use_case = read_use_case(FOLDER / MANIFEST.use_case_folder / MANIFEST.use_case)
         receipts = ReceiptWriter()
         await receipts.open()

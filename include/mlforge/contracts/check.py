@@ -64,14 +64,15 @@ def check_partition(use_case: UseCase, raw: RawPartition) -> CheckedPartition:
     contract = use_case.contract(raw.dataset)
     rules = translate(contract)
     rows = pq.read_table(io.BytesIO(storage.read_bytes(raw.uri, content_hash=raw.content_hash)))
-    attempt = claim_partitions(raw)
+    code = code_version(use_case.folder)
+    attempt = claim_partitions(raw, code)
     table = staging_table(use_case.name, raw.dataset, attempt)
     try:
         load_staging(use_case, raw, rows, table)
         verdicts = validate(table, rules)
         return _settle(use_case, raw, verdicts, table, attempt)
     except (MLForgeError, psycopg.Error) as error:
-        newest = is_newest(raw, attempt)
+        newest = is_newest(raw, attempt, code)
         drop_staging(table)
         if newest:
             raise

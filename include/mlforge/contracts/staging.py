@@ -31,6 +31,8 @@ _DEAD: LiteralString = """
     SELECT DISTINCT tablename FROM ledger.attempts JOIN pg_tables
         ON schemaname = 'staging' AND tablename = %(prefix)s || attempt::text
     WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = ANY(%(keys)s) AND attempt < %(attempt)s
+        AND ((raw_hash, code_version) IS DISTINCT FROM (%(raw_hash)s, %(code_version)s)
+             OR claimed_at < clock_timestamp() - interval '1 hour')  -- an equal attempt may still be at work
 """
 
 
@@ -44,15 +46,20 @@ def staging_table(use_case: str, dataset: str, attempt: int) -> str:
     return f"{use_case}__{dataset}__a{attempt}"
 
 
-def claim_partitions(raw: RawPartition) -> int:
-    """Claim the partitions for a new attempt and return its number; from then on older attempts cannot publish."""
-    names = {"use_case": raw.use_case, "dataset": raw.dataset, "keys": partition_keys(raw)}
+def claim_partitions(raw: RawPartition, code: str) -> int:
+    """Claim the partitions for a new attempt and return its number.
+
+    From then on an older attempt cannot publish, unless it has the same raw rows and code: runs of many days at once
+    all bring the same static dataset, and none of them has to fail for it.
+    """
+    names = _names(raw, code)
     with db.connect() as connection:
         row = connection.execute("SELECT nextval('ledger.attempt_numbers')").fetchone()
         attempt = int(row[0]) if row else 0
         connection.execute(
-            "INSERT INTO ledger.attempts (use_case, dataset, partition_key, attempt)"
-            " SELECT %(use_case)s, %(dataset)s, key, %(attempt)s FROM unnest(%(keys)s::text[]) AS key",
+            "INSERT INTO ledger.attempts (use_case, dataset, partition_key, attempt, raw_hash, code_version)"
+            " SELECT %(use_case)s, %(dataset)s, key, %(attempt)s, %(raw_hash)s, %(code_version)s"
+            " FROM unnest(%(keys)s::text[]) AS key",
             {**names, "attempt": attempt},
         )
     prefix = staging_table(raw.use_case, raw.dataset, 0)[:-1]
@@ -63,14 +70,26 @@ def claim_partitions(raw: RawPartition) -> int:
     return attempt
 
 
-def is_newest(raw: RawPartition, attempt: int) -> bool:
-    """Return whether no newer attempt has claimed one of the partitions."""
+def _names(raw: RawPartition, code: str) -> dict[str, object]:
+    return {
+        "use_case": raw.use_case,
+        "dataset": raw.dataset,
+        "keys": partition_keys(raw),
+        "raw_hash": raw.content_hash,
+        "code_version": code,
+    }
+
+
+def is_newest(raw: RawPartition, attempt: int, code: str) -> bool:
+    """Return whether no newer attempt with other rows or code has claimed one of the partitions."""
     with db.connect() as connection:
         row = connection.execute(
-            "SELECT max(attempt) FROM ledger.attempts WHERE use_case = %s AND dataset = %s AND partition_key = ANY(%s)",
-            [raw.use_case, raw.dataset, partition_keys(raw)],
+            "SELECT count(*) FROM ledger.attempts WHERE use_case = %(use_case)s AND dataset = %(dataset)s"
+            " AND partition_key = ANY(%(keys)s) AND attempt > %(attempt)s"
+            " AND (raw_hash, code_version) IS DISTINCT FROM (%(raw_hash)s, %(code_version)s)",
+            {**_names(raw, code), "attempt": attempt},
         ).fetchone()
-    return row is not None and row[0] == attempt
+    return row == (0,)
 
 
 def drop_staging(table: str) -> None:

@@ -24,9 +24,10 @@ from mlforge.spec import UseCase
 _ANALYZE_FROM = 5000  # changed rows from which on the planner's statistics are renewed at once
 
 _FENCE: LiteralString = """
-    SELECT partition_key FROM ledger.attempts
-    WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = ANY(%(keys)s)
-    GROUP BY partition_key HAVING max(attempt) = %(attempt)s
+    SELECT key FROM unnest(%(keys)s::text[]) AS key WHERE NOT EXISTS (
+        SELECT FROM ledger.attempts
+        WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = key AND attempt > %(attempt)s
+            AND (raw_hash, code_version) IS DISTINCT FROM (%(raw_hash)s, %(code_version)s))
 """
 _NEWEST: LiteralString = """
     SELECT DISTINCT ON (partition_key)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flight_sources import ask, published, staging_tables, warehouse
+from mlforge import db
 from mlforge.settings import Settings
 from mlforge.spec import UseCase
 
@@ -65,6 +66,9 @@ def test_a_killed_attempt_leaves_nothing_published_and_the_next_one_comes_throug
     kill_at(code, word)
     assert len(staging_tables()) == 1
     assert ask("SELECT count(*) FROM ledger.publications") == [(0,)]
+    # What an attempt with the same rows has staged counts as left behind after an hour.
+    with db.connect() as connection:
+        connection.execute("UPDATE ledger.attempts SET claimed_at = claimed_at - interval '2 hours'")
     done = published(flight_delays, DAY)
     assert (done.rows, done.changed) == (981, 1)
     assert len(warehouse()) == 981

@@ -108,6 +108,16 @@ def test_an_older_attempt_is_fenced(database: Settings, flight_delays: UseCase) 
     assert publish_partition(flight_delays, new).rows == 981
 
 
+def test_attempts_with_the_same_rows_and_code_do_not_fence_each_other(
+    database: Settings, flight_delays: UseCase
+) -> None:
+    old, new = checked(flight_delays, DAY), checked(flight_delays, DAY)
+    assert publish_partition(flight_delays, old).changed == 1
+    assert publish_partition(flight_delays, new).changed == 0
+    assert publications() == [(1, 981, 981, 0, 0)]
+    assert staging_tables() == []
+
+
 def test_concurrent_attempts_never_double_a_row(database: Settings, flight_delays: UseCase) -> None:
     gate = threading.Barrier(4)
     outcomes: list[PublishedPartition | Exception] = []

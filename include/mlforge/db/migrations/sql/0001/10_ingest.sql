@@ -1,11 +1,13 @@
 -- Each claim of partitions by an attempt; one attempt claims a day or a whole range. The newest claim of a partition
--- wins: an older attempt is fenced.
+-- wins: an older attempt is fenced, unless both have the same input and code, so that either gives the same rows.
 CREATE SEQUENCE ledger.attempt_numbers;
 CREATE TABLE ledger.attempts (
     use_case      text NOT NULL,
     dataset       text NOT NULL,
     partition_key text NOT NULL,
     attempt       bigint NOT NULL,
+    raw_hash      text NOT NULL,
+    code_version  text NOT NULL,
     claimed_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (use_case, dataset, partition_key, attempt)
 );
