@@ -5,12 +5,12 @@ from pathlib import Path
 
 from processes import wait_until
 
-WATCHER = """
-import subprocess, sys
-worker = subprocess.Popen(
-    [sys.executable, "-c", "from mlforge.serving.worker import end_with_parent as e; e(); print('up', flush=True); import time; time.sleep(60)"],
-    stdout=subprocess.PIPE,
+WORKER = (
+    "from mlforge.serving.worker import end_with_parent as e; import time; e(); print('up', flush=True); time.sleep(60)"
 )
+WATCHER = f"""
+import subprocess, sys
+worker = subprocess.Popen([sys.executable, "-c", {WORKER!r}], stdout=subprocess.PIPE)
 worker.stdout.readline()
 print(worker.pid, flush=True)
 input()
