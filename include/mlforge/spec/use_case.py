@@ -13,7 +13,8 @@ from mlforge.errors import PartitionKeyError, SpecError
 from mlforge.refs import STATIC_KEY, PartitionRange
 from mlforge.spec.contract import Contract
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+# Two of them and a number make the name of a table, for which PostgreSQL has 63 characters.
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,23}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 

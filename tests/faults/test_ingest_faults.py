@@ -48,7 +48,7 @@ def kill_at(code: str, word: str) -> None:
         [sys.executable, "-c", code, DAY],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[1],
         env=dict(os.environ),
     )
     assert process.stdout is not None
