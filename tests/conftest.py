@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -18,6 +19,10 @@ from mlforge.services import postgres
 from mlforge.settings import Settings, get_settings
 from mlforge.spec import UseCase, load_use_case
 from processes import die_with_parent
+
+# A machine that others use too is slow at times; that is no fault of the code.
+hypothesis.settings.register_profile("mlforge", deadline=None)
+hypothesis.settings.load_profile("mlforge")
 
 _ORDER = ("unit", "dags", "integration", "faults", "e2e")
 
