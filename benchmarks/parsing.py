@@ -17,7 +17,7 @@ def parse(path: str, answer: Connection) -> None:
     from airflow.dag_processing.dagbag import DagBag
 
     begun = time.perf_counter()
-    bag = DagBag(dag_folder=path, include_examples=False)
+    bag = DagBag(dag_folder=path)
     answer.send((time.perf_counter() - begun, bag.import_errors))
 
 
@@ -25,6 +25,7 @@ def parse_in_fork(path: Path) -> float:
     receiver, sender = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(target=parse, args=(str(path), sender))
     process.start()
+    sender.close()
     seconds, errors = receiver.recv()
     process.join()
     if errors:
