@@ -27,16 +27,22 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True, order=True)
 class PartitionRange:
-    """Daily partitions from `first` to `last`, both included, as UTC days. One day is a range of one.
+    """Partitions from `first` to `last`, both included. One partition is a range of one.
 
-    Written `2013-04-01`, or `2013-01-01..2013-03-31`.
+    Written `2013-04-01`, or `2013-01-01..2013-03-31`: a partition is named by its first UTC day.
+
+    Attributes:
+        first: First day of the first partition.
+        last: First day of the last partition.
+        step_days: Days of one partition: 1, or 7 where they are weeks.
     """
 
     first: date
     last: date
+    step_days: int = 1
 
     @classmethod
-    def parse(cls, key: str) -> Self:
+    def parse(cls, key: str, *, step_days: int = 1) -> Self:
         """Return the range that a key names.
 
         Raises:
@@ -46,7 +52,7 @@ class PartitionRange:
         days = [_parse_day(first, key), _parse_day(last if separator else first, key)]
         if days[0] > days[1]:
             raise PartitionKeyError(f"the range {key!r} ends before it starts", hint="swap its ends")
-        return cls(*days)
+        return cls(days[0], days[1], step_days)
 
     @classmethod
     def between(cls, first: str, last: str) -> Self:
@@ -60,7 +66,7 @@ class PartitionRange:
 
     @property
     def last_key(self) -> str:
-        """Key of the newest day."""
+        """Key of the newest partition."""
         return str(self.last)
 
     @property
@@ -71,19 +77,23 @@ class PartitionRange:
     @property
     def end(self) -> datetime:
         """First instant after the range, UTC."""
-        return datetime.combine(self.last + timedelta(days=1), datetime.min.time(), UTC)
+        return datetime.combine(self.last + timedelta(days=self.step_days), datetime.min.time(), UTC)
 
     def __len__(self) -> int:
-        return (self.last - self.first).days + 1
+        return (self.last - self.first).days // self.step_days + 1
 
     def __iter__(self) -> Iterator[PartitionRange]:
-        for offset in range(len(self)):
-            day = self.first + timedelta(days=offset)
-            yield PartitionRange(day, day)
+        for place in range(len(self)):
+            day = self.first + timedelta(days=place * self.step_days)
+            yield PartitionRange(day, day, self.step_days)
+
+    def key_of(self, day: date) -> str:
+        """Return the key of the partition in which a UTC day falls."""
+        return str(day - timedelta(days=(day - self.first).days % self.step_days))
 
     @property
     def keys(self) -> list[str]:
-        """Key of each day, oldest first."""
+        """Key of each partition, oldest first."""
         return [day.key for day in self]
 
 
@@ -127,15 +137,6 @@ class Ref(BaseModel):
     def load(cls, value: Mapping[str, Any] | Self) -> Self:
         """Return the reference that `dump` wrote."""
         return value if isinstance(value, cls) else cls.model_validate(value)
-
-    @property
-    def partitions(self) -> PartitionRange:
-        """The days that it covers.
-
-        Raises:
-            PartitionKeyError: It is static.
-        """
-        return PartitionRange.parse(self.partition_key)
 
 
 class RawPartition(Ref):

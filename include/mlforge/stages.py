@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -165,10 +164,7 @@ def roll_out(run: StageRun, release: Release) -> Deployment:
 
 def monitored_days(run: StageRun) -> PartitionRange:
     """Return the days that monitoring compares together: the window that ends with the newest day of the run."""
-    from mlforge.refs import PartitionRange
-
-    first = run.days.last - timedelta(days=run.use_case.monitors.window_days - 1)
-    return PartitionRange(max(first, run.use_case.schedule.start), run.days.last)
+    return run.use_case.trailing_partitions(run.days, run.use_case.monitors.window_days)
 
 
 def join_outcomes(run: StageRun) -> int:

@@ -51,3 +51,11 @@ def test_a_ref_passes_as_json_and_refuses_what_it_does_not_know() -> None:
         RawPartition.load({**ref.dump(), "surprise": 1})
     with pytest.raises(ValueError, match="Field required"):
         CheckedPartition.load(ref.dump())
+
+
+def test_weeks_are_named_by_their_first_day() -> None:
+    weeks = PartitionRange.parse("2017-01-01..2017-01-15", step_days=7)
+    assert weeks.keys == ["2017-01-01", "2017-01-08", "2017-01-15"]
+    assert str(weeks.end) == "2017-01-22 00:00:00+00:00"
+    assert weeks.key_of(date(2017, 1, 14)) == "2017-01-08"
+    assert [str(week.end - week.start) for week in weeks] == ["7 days, 0:00:00"] * 3

@@ -19,7 +19,6 @@ from mlforge.contracts.staging import (
     drop_staging,
     is_newest,
     load_staging,
-    partition_keys,
     staging_table,
 )
 from mlforge.contracts.translate import translate
@@ -65,14 +64,14 @@ def check_partition(use_case: UseCase, raw: RawPartition) -> CheckedPartition:
     rules = translate(contract)
     rows = pq.read_table(io.BytesIO(storage.read_bytes(raw.uri, content_hash=raw.content_hash)))
     code = code_version(use_case.folder)
-    attempt = claim_partitions(raw, code)
+    attempt = claim_partitions(use_case, raw, code)
     table = staging_table(use_case.name, raw.dataset, attempt)
     try:
         load_staging(use_case, raw, rows, table)
         verdicts = validate(table, rules)
         return _settle(use_case, raw, verdicts, table, attempt)
     except (MLForgeError, psycopg.Error) as error:
-        newest = is_newest(raw, attempt, code)
+        newest = is_newest(use_case, raw, attempt, code)
         drop_staging(table)
         if newest:
             raise
@@ -98,7 +97,7 @@ def _settle(
             if verdict.row_ids
         }
         _record(connection, raw, contract, attempt, verdicts, examples)
-        hashes = dict.fromkeys(partition_keys(raw), EMPTY_HASH)
+        hashes = dict.fromkeys(use_case.partition_keys(raw.partition_key), EMPTY_HASH)
         columns = [*contract.column_names, *TIMES]
         hashes |= partition_hashes(connection, staged, columns, sql.SQL(f"{RULES} IS NULL"))
     where = f"{use_case.name}.{raw.dataset} {raw.partition_key}"

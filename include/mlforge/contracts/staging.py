@@ -36,23 +36,18 @@ _DEAD: LiteralString = """
 """
 
 
-def partition_keys(raw: RawPartition) -> list[str]:
-    """Return the key of each partition that landed."""
-    return [STATIC_KEY] if raw.partition_key == STATIC_KEY else raw.partitions.keys
-
-
 def staging_table(use_case: str, dataset: str, attempt: int) -> str:
     """Return the name of an attempt's table in the schema `staging`."""
     return f"{use_case}__{dataset}__a{attempt}"
 
 
-def claim_partitions(raw: RawPartition, code: str) -> int:
+def claim_partitions(use_case: UseCase, raw: RawPartition, code: str) -> int:
     """Claim the partitions for a new attempt and return its number.
 
     From then on an older attempt cannot publish, unless it has the same raw rows and code: runs of many days at once
     all bring the same static dataset, and none of them has to fail for it.
     """
-    names = _names(raw, code)
+    names = _names(use_case, raw, code)
     with db.connect() as connection:
         row = connection.execute("SELECT nextval('ledger.attempt_numbers')").fetchone()
         attempt = int(row[0]) if row else 0
@@ -70,24 +65,24 @@ def claim_partitions(raw: RawPartition, code: str) -> int:
     return attempt
 
 
-def _names(raw: RawPartition, code: str) -> dict[str, object]:
+def _names(use_case: UseCase, raw: RawPartition, code: str) -> dict[str, object]:
     return {
         "use_case": raw.use_case,
         "dataset": raw.dataset,
-        "keys": partition_keys(raw),
+        "keys": use_case.partition_keys(raw.partition_key),
         "raw_hash": raw.content_hash,
         "code_version": code,
     }
 
 
-def is_newest(raw: RawPartition, attempt: int, code: str) -> bool:
+def is_newest(use_case: UseCase, raw: RawPartition, attempt: int, code: str) -> bool:
     """Return whether no newer attempt with other rows or code has claimed one of the partitions."""
     with db.connect() as connection:
         row = connection.execute(
             "SELECT count(*) FROM ledger.attempts WHERE use_case = %(use_case)s AND dataset = %(dataset)s"
             " AND partition_key = ANY(%(keys)s) AND attempt > %(attempt)s"
             " AND (raw_hash, code_version) IS DISTINCT FROM (%(raw_hash)s, %(code_version)s)",
-            {**_names(raw, code), "attempt": attempt},
+            {**_names(use_case, raw, code), "attempt": attempt},
         ).fetchone()
     return row == (0,)
 
@@ -131,7 +126,12 @@ def _create_statement(use_case: UseCase, dataset: str, contract: Contract, table
     column = declared.source.partition_column
     key: sql.Composable = sql.Literal(STATIC_KEY) + sql.SQL("::text")
     if column is not None:
-        key = sql.SQL("to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD')").format(sql.Identifier(column))
+        # A partition is named by its first UTC day.
+        key = sql.SQL("to_char(date_bin({}, {} AT TIME ZONE 'UTC', {}), 'YYYY-MM-DD')").format(
+            sql.Literal(f"{use_case.schedule.step_days} days") + sql.SQL("::interval"),
+            sql.Identifier(column),
+            sql.Literal(str(use_case.schedule.start)) + sql.SQL("::timestamp"),
+        )
     # The two times are SQL that the use case's author wrote.
     times = f"({declared.event_timestamp})::timestamptz AS event_timestamp, ({declared.known_at})::timestamptz"
     return (

@@ -43,7 +43,7 @@ def materialize_features(use_case: UseCase, built: FeaturePartition, *, run_id: 
         FeatureError: A view is not registered, or Feast cannot materialize it.
         ServiceUnavailableError: PostgreSQL does not answer.
     """
-    days = built.partitions
+    days = use_case.partitions(built.partition_key)
     written = 0
     for name, view in use_case.features.items():
         with db.connect() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import date
 from typing import TYPE_CHECKING
 
 from mlforge import storage
@@ -59,11 +60,11 @@ def extract_partition(use_case: UseCase, dataset: str, days: PartitionRange) -> 
 def _require_every_day(table: pa.Table, days: PartitionRange, where: str) -> None:
     import pyarrow.compute as pc
 
-    present = set(pc.unique(table[DAY]).to_pylist())
+    present = {days.key_of(date.fromisoformat(day)) for day in pc.unique(table[DAY]).to_pylist()}
     missing = [key for key in days.keys if key not in present]
     if missing:
         raise EmptyPartitionError(
-            f"the source has no rows for {len(missing)} of {len(days)} days",
+            f"the source has no rows for {len(missing)} of {len(days)} partitions",
             where=where,
             evidence=missing,
             hint="choose days that it has, or correct `schedule` in use_case.yaml",

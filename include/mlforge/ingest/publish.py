@@ -18,7 +18,7 @@ from mlforge import db
 from mlforge.db.content import EMPTY_HASH, combine_hashes, partition_hashes
 from mlforge.errors import StaleAttemptError, TerminalError
 from mlforge.ingest.warehouse import ensure_table, published_columns
-from mlforge.refs import STATIC_KEY, CheckedPartition, PublishedPartition, code_version
+from mlforge.refs import CheckedPartition, PublishedPartition, code_version
 from mlforge.spec import UseCase
 
 _ANALYZE_FROM = 5000  # changed rows from which on the planner's statistics are renewed at once
@@ -135,11 +135,10 @@ def _replace(
 
 
 def _names(checked: CheckedPartition, run_id: str | None, use_case: UseCase) -> dict[str, Any]:
-    static = checked.partition_key == STATIC_KEY
     return {
         "use_case": checked.use_case,
         "dataset": checked.dataset,
-        "keys": [STATIC_KEY] if static else checked.partitions.keys,
+        "keys": use_case.partition_keys(checked.partition_key),
         "attempt": checked.attempt,
         "raw_uri": checked.raw_uri,
         "raw_hash": checked.raw_hash,

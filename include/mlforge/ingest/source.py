@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlforge.refs import PartitionRange
-    from mlforge.spec.use_case import FileSource
+    from mlforge.spec.sources import FileSource
 
 DAY = "_partition_day"
 MISSING = ["", "NA"]
@@ -65,7 +65,7 @@ def read_source(source: FileSource, days: PartitionRange | None) -> pa.Table:
         # Columns without statistics: only the day is ever filtered on.
         pq.write_table(table, buffer, compression="zstd", row_group_size=_ROW_GROUP, write_statistics=[DAY])
         storage.put_named(name, buffer.getvalue())
-    filters = None if days is None else [(DAY, ">=", str(days.first)), (DAY, "<=", str(days.last))]
+    filters = None if days is None else [(DAY, ">=", f"{days.start:%Y-%m-%d}"), (DAY, "<", f"{days.end:%Y-%m-%d}")]
     return pq.read_table(path, filesystem=system, filters=filters)
 
 

@@ -77,7 +77,7 @@ def measure_drift(use_case: UseCase, current: TrainingSet, *, run_id: str | None
         "scores": comparison.scores,
         "findings": comparison.findings,
         "drifted": list(comparison.drifted),
-        "performance": measure_performance(use_case, current.partitions),
+        "performance": measure_performance(use_case, use_case.partitions(current.partition_key)),
     }
     report_hash = hashlib.sha256(json.dumps([content, threshold], sort_keys=True).encode()).hexdigest()
     uri = _store(use_case, content, report_hash, comparison, champion, run_id)

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mlforge.metrics import Vector, losses
-from mlforge.spec.use_case import Gates
+from mlforge.spec.training import Gates
 
 SEED = 20130101
 # Rows times samples that are held in memory at once.

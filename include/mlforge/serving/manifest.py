@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from mlforge.errors import ServingError
 from mlforge.refs import Release
 from mlforge.spec import UseCase
-from mlforge.spec.use_case import Identifier, RequestField
+from mlforge.spec.base import Identifier
+from mlforge.spec.prediction import RequestField
 
 FILE = "release.json"
 MODEL_FOLDER = "model"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from mlforge.spec.use_case import RequestField
+from mlforge.spec.prediction import RequestField
 
 # Control characters have no place in a key, and PostgreSQL refuses NUL in text.
 _TEXT = r"^[^\x00-\x1f\x7f]*$"

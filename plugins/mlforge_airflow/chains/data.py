@@ -53,7 +53,7 @@ def data_chain(use_case: UseCase) -> DAG:
         schedule=CronPartitionTimetable(schedule.cron, timezone="UTC", key_format="%Y-%m-%d", run_offset=-1),
         start_date=_midnight(schedule.start),
         # A day's run is due when the day has ended.
-        end_date=_midnight(schedule.end + dt.timedelta(days=1)) if schedule.end else None,
+        end_date=_midnight(schedule.end + dt.timedelta(days=schedule.step_days)) if schedule.end else None,
         max_active_runs=4,
         params={"from": _day_param("First"), "to": _day_param("Last"), "act_live": act_live_param()},
     )

@@ -157,7 +157,7 @@ def test_each_condition_in_sql_finds_what_its_expectation_finds(
     rows.loc[2, ["dewp", "wind_speed", "hour"]] = ["-inf", "nan", "24"]
     use_case = reading(flight_delays, rows, tmp_path / "weather.csv", "weather")
     raw = extract_partition(use_case, "weather", PartitionRange.parse("2013-04-01"))
-    table = staging_table("flight_delays", "weather", claim_partitions(raw, raw.code_version))
+    table = staging_table("flight_delays", "weather", claim_partitions(use_case, raw, raw.code_version))
     import pyarrow.parquet as pq
 
     load_staging(use_case, raw, pq.read_table(raw.uri.removeprefix("file://")), table)

@@ -37,7 +37,7 @@ def test_a_static_dataset_comes_whole(installation: Settings, flight_delays: Use
 
 
 def test_days_without_rows_are_named(installation: Settings, flight_delays: UseCase) -> None:
-    with pytest.raises(EmptyPartitionError, match=r"3 of 4 days \(2013-12-31; 2014-01-01; 2014-01-02\)"):
+    with pytest.raises(EmptyPartitionError, match=r"3 of 4 partitions \(2013-12-31; 2014-01-01; 2014-01-02\)"):
         extract_partition(flight_delays, "weather", PartitionRange.between("2013-12-30", "2014-01-02"))
 
 

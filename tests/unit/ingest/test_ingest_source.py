@@ -11,7 +11,7 @@ from mlforge.errors import SourceError
 from mlforge.ingest.source import DAY, read_source, source_uri
 from mlforge.refs import PartitionRange
 from mlforge.settings import Settings
-from mlforge.spec.use_case import FileSource
+from mlforge.spec.sources import FileSource
 
 LINES = (
     "at,name\n2013-01-02T23:59:59Z,b\n2013-01-01T00:00:00Z,a\n2013-01-02T00:00:00Z,NA\n2013-01-02T01:00:00+02:00,c\n"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlforge.registry.comparison import bootstrap_means, compare_scores
-from mlforge.spec.use_case import Gates
+from mlforge.spec.training import Gates
 
 
 def make_rows(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:

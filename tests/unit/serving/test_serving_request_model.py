@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from mlforge.serving.request_model import explain, request_model
 from mlforge.spec import load_use_case
-from mlforge.spec.use_case import RequestField
+from mlforge.spec.prediction import RequestField
 
 FIELDS = load_use_case("flight_delays").prediction.request
 MODEL = request_model("PredictRequest", FIELDS)
