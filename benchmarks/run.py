@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import backfill
 import command
 import demo
+import ingest
 import parsing
 import tasks
 from figures import show
 
 
 def main() -> None:
-    show([*command.measure(), *parsing.measure(), *tasks.measure(), *demo.measure()])
+    measured = (command, parsing, ingest, tasks, demo, backfill)
+    show([figure for module in measured for figure in module.measure()])
 
 
 if __name__ == "__main__":
