@@ -13,7 +13,8 @@
     │   ├── TrainingError             data or parameters that cannot give a model
     │   ├── PromotionError            a promotion that the ledger refuses
     │   ├── ServingError              a release that cannot be packaged, verified or rolled out
-    │   └── MonitoringError           a report that cannot be made
+    │   ├── MonitoringError           a report that cannot be made
+    │   └── DataVersionError          a dataset version that cannot be made, found, compared or restored
     └── RetryableError                the next attempt may succeed
         ├── ServiceUnavailableError   a service that does not answer
         └── PartitionNotReadyError    data that is late
@@ -126,6 +127,10 @@ class ServingError(TerminalError):
 
 class MonitoringError(TerminalError):
     """A report cannot be made."""
+
+
+class DataVersionError(TerminalError):
+    """A dataset version cannot be made, found, compared or restored."""
 
 
 class ServiceUnavailableError(RetryableError):

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     )
     mlflow_url: str | None = Field(default=None, description="an MLflow server that you run")
     storage_url: str | None = Field(default=None, description="fsspec URL for files; else below home")
+    data_repository: Path | None = Field(default=None, description="a git clone for dataset versions; else below home")
 
     host: str = Field(default="127.0.0.1", description="address that the services listen on")
     postgres_host: str = "127.0.0.1"
