@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlforge.spec.base import Fraction, SpecModel
-from mlforge.spec.sources import FileSource
+from mlforge.spec.sources import Source
 
 
 class Dataset(SpecModel):
@@ -16,7 +16,7 @@ class Dataset(SpecModel):
     """
 
     contract: str
-    source: FileSource
+    source: Source
     event_timestamp: str
     known_at: str
     quarantine_up_to: Fraction = 0.0

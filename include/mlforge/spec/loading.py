@@ -57,10 +57,11 @@ def read_use_case(folder: Path) -> UseCase:
     use_case._folder = folder
     for name, dataset in use_case.datasets.items():
         contract = load_contract(folder / dataset.contract)
-        if dataset.source.partition_column is not None:
-            require_column(contract, dataset.source.partition_column, f"datasets.{name}.source.partition_column")
+        for key, column in dataset.source.named_columns.items():
+            require_column(contract, column, f"datasets.{name}.source.{key}")
         use_case._contracts[name] = contract
-    needed = [use_case.training.spine, "model.py", *(f"features/{view}.sql" for view in use_case.features)]
+    queries = [file for dataset in use_case.datasets.values() for file in dataset.source.files]
+    needed = [use_case.training.spine, "model.py", *(f"features/{view}.sql" for view in use_case.features), *queries]
     missing = [file for file in needed if not (folder / file).is_file()]
     if missing:
         raise SpecError(f"the file {missing[0]} is missing", where=str(path), hint=f"write {folder / missing[0]}")
@@ -69,12 +70,13 @@ def read_use_case(folder: Path) -> UseCase:
 
 def _explain(error: ValidationError, path: Path) -> SpecError:
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
+    tagged = [str(part) for part in first["loc"]]
+    place = [part for number, part in enumerate(tagged) if not _is_tag(UseCase, tagged[:number], part)]
     key = ".".join(place)
     rest = error.error_count() - 1
     more = f" (and {rest} more)" if rest else ""
     if first["type"] == "extra_forbidden":
-        valid = _valid_keys(UseCase, place[:-1])
+        valid = _valid_keys(UseCase, tagged[:-1])
         near = difflib.get_close_matches(place[-1], valid, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}"
         return SpecError(f"unknown key `{key}`{more}", where=str(path), hint=hint)
@@ -83,14 +85,47 @@ def _explain(error: ValidationError, path: Path) -> SpecError:
     return SpecError(f"`{key}`: {first['msg']}{more}", where=str(path), hint="correct the value")
 
 
+def _is_tag(model: type[BaseModel], place: list[str], part: str) -> bool:
+    """Return whether the part behind a place is no key of the file, but pydantic's name for one kind of a union."""
+    found = _model_at(model, place)
+    return isinstance(found, dict) and part in found
+
+
 def _valid_keys(model: type[BaseModel], place: list[str]) -> list[str]:
     """Return the keys that are valid at a place below a model."""
+    found = _model_at(model, place)
+    return list(found.model_fields) if isinstance(found, type) else []
+
+
+def _model_at(model: type[BaseModel], place: list[str]) -> type[BaseModel] | dict[str, type[BaseModel]] | None:
+    """Return the model at a place below a model; where kinds are told apart by a key, the model of each kind."""
     if not place:
-        return list(model.model_fields)
+        return model
     field = model.model_fields.get(place[0])
     annotation: Any = field.annotation if field else None
+    kinds = _kinds(annotation)
+    if kinds:
+        if len(place) == 1:
+            return kinds
+        return _model_at(kinds[place[1]], place[2:]) if place[1] in kinds else None
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            skip = 1 if candidate is annotation else 2
-            return _valid_keys(candidate, place[skip:])
-    return []
+            skip = 1 if candidate is annotation or type(None) in get_args(annotation) else 2
+            return _model_at(candidate, place[skip:])
+    return None
+
+
+def _kinds(annotation: object) -> dict[str, type[BaseModel]]:
+    """Return the models of a union by the value of their key `kind`."""
+    models = [candidate for candidate in _members(annotation) if isinstance(candidate, type)]
+    return {
+        get_args(candidate.model_fields["kind"].annotation)[0]: candidate
+        for candidate in models
+        if issubclass(candidate, BaseModel) and "kind" in candidate.model_fields
+    }
+
+
+def _members(annotation: object) -> list[object]:
+    """Return what a union or an annotated type is made of, flat."""
+    inner = get_args(annotation)
+    return [member for part in inner for member in (_members(part) or [part])]
