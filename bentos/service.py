@@ -1,6 +1,6 @@
 """The service of any release: what it serves is said by the `release.json` that lies beside it in the bento.
 
-POST /predict       a request → probability, label, receipt
+POST /predict       a request → probability and label, or a regression's value; receipt
 POST /score         feature columns → scores; the gateway does not route it
 GET  /info          which release, which model
 GET  /openapi.json  the API's description;  GET /docs  the same for people
@@ -77,6 +77,12 @@ class Score(_Parsed, ScoreBody):
     """Feature columns."""
 
 
+def _classes() -> dict[str, Any]:
+    if MANIFEST.task == "regression":
+        return {"unit": MANIFEST.unit}
+    return {"labels": MANIFEST.labels, "threshold": MANIFEST.threshold}
+
+
 async def _info(_: Request) -> JSONResponse:
     return JSONResponse(
         {
@@ -87,8 +93,8 @@ async def _info(_: Request) -> JSONResponse:
             "model_version": MANIFEST.model_version,
             "model_uri": MANIFEST.model_uri,
             "feature_service": MANIFEST.feature_service,
-            "labels": MANIFEST.labels,
-            "threshold": MANIFEST.threshold,
+            "task": MANIFEST.task,
+            **_classes(),
         }
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from mlforge.errors import TrainingError
 from mlforge.refs import TrainingSet
 from mlforge.spec import UseCase
 from mlforge.spec.module import load_model_module
+from mlforge.spec.task import Task
 from mlforge.storage import read_bytes
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Examples:
 
     Attributes:
         table: All columns of the training set.
-        labels: 0.0 or 1.0, shape (n_rows,).
+        labels: 0.0 or 1.0 of a classification, any finite number of a regression, shape (n_rows,).
         times: Event timestamps, UTC in microseconds, shape (n_rows,).
     """
 
@@ -105,7 +106,7 @@ def load_examples(use_case: UseCase, training_set: TrainingSet) -> Examples:
 
     Raises:
         TerminalError: The file is gone, or is not what was stored.
-        TrainingError: A label is neither 0 nor 1, or a column that the label needs is missing.
+        TrainingError: A label is not what the task asks for, or a column that the label needs is missing.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -123,6 +124,17 @@ def load_examples(use_case: UseCase, training_set: TrainingSet) -> Examples:
     return Examples(table.take(pa.array(order)), labels[order], times[order])
 
 
+def _is_class(labels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.isin(labels, (0.0, 1.0))
+
+
+# Task → which labels fit, and what is said of the others.
+_LABELS: Mapping[Task, tuple[Callable[[NDArray[np.float64]], NDArray[np.bool_]], str]] = {
+    "classification": (_is_class, "labels are neither 0 nor 1"),
+    "regression": (np.isfinite, "labels are no finite numbers"),
+}
+
+
 def _labels(use_case: UseCase, outcome: dict[str, list[Any]], where: str) -> NDArray[np.float64]:
     unknown = [name for name, values in outcome.items() if None in values]
     if unknown:
@@ -135,11 +147,10 @@ def _labels(use_case: UseCase, outcome: dict[str, list[Any]], where: str) -> NDA
         raise TrainingError(
             f"model.label returned {labels.shape} for {rows} rows", where=where, hint="return one number per row"
         )
-    wrong = np.unique(labels[~np.isin(labels, (0.0, 1.0))])
+    fits, what = _LABELS[use_case.task]
+    wrong = np.unique(labels[~fits(labels)])
     if len(wrong):
-        raise TrainingError(
-            "labels are neither 0 nor 1", where=where, evidence=wrong.tolist(), hint="correct model.label or the data"
-        )
+        raise TrainingError(what, where=where, evidence=wrong.tolist(), hint="correct model.label or the data")
     return labels
 
 

@@ -1,15 +1,56 @@
-"""Scores of probabilities: the same formulas and names in training, at the gate and in monitoring."""
+"""Scores of predictions: the same formulas and names in training, at the gate and in monitoring."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
+
+from mlforge.spec.task import Task
 
 Vector = NDArray[np.float64]
 
 # A probability of exactly 0 or 1 would cost an infinite log loss.
 SMALLEST_PROBABILITY = 1e-7
 CALIBRATION_BINS = 10
+
+
+def measure(task: Task, labels: Vector, scores: Vector) -> dict[str, float]:
+    """Return the scores of a task's predictions, by name.
+
+    Args:
+        task: What is predicted.
+        labels: What happened, shape (n_rows,), at least one row.
+        scores: What was predicted, shape (n_rows,).
+    """
+    return {"classification": classification_metrics, "regression": regression_metrics}[task](labels, scores)
+
+
+def regression_metrics(labels: Vector, values: Vector) -> dict[str, float]:
+    """Return mae, rmse, bias, relative_bias and r2, in the label's unit but for the last two.
+
+    bias is the mean error, above zero where too much was predicted; relative_bias is its share of the mean label.
+    It is left out where that is zero, r2 where all labels are the same.
+
+    Args:
+        labels: What happened, shape (n_rows,), at least one row.
+        values: What was predicted, shape (n_rows,).
+    """
+    errors = values - labels
+    squared = errors**2
+    metrics = {
+        "mae": float(np.abs(errors).mean()),
+        "rmse": float(np.sqrt(squared.mean())),
+        "bias": float(errors.mean()),
+    }
+    center = float(labels.mean())
+    if center != 0:
+        metrics["relative_bias"] = metrics["bias"] / abs(center)
+    spread = float(((labels - center) ** 2).sum())
+    if spread > 0:
+        metrics["r2"] = 1 - float(squared.sum()) / spread
+    return metrics
 
 
 def classification_metrics(labels: Vector, probabilities: Vector) -> dict[str, float]:
@@ -21,7 +62,7 @@ def classification_metrics(labels: Vector, probabilities: Vector) -> dict[str, f
     """
     metrics = {
         "log_loss": float(log_losses(labels, probabilities).mean()),
-        "brier": float(brier_losses(labels, probabilities).mean()),
+        "brier": float(squared_errors(labels, probabilities).mean()),
         "ece": expected_calibration_error(labels, probabilities),
     }
     if 0 < labels.sum() < len(labels):
@@ -29,9 +70,20 @@ def classification_metrics(labels: Vector, probabilities: Vector) -> dict[str, f
     return metrics
 
 
-def losses(metric: str, labels: Vector, probabilities: Vector) -> Vector:
-    """Return each row's share of `log_loss` or `brier`, shape (n_rows,)."""
-    return {"log_loss": log_losses, "brier": brier_losses}[metric](labels, probabilities)
+def losses(metric: str, labels: Vector, scores: Vector) -> Vector:
+    """Return each row's share of a metric, shape (n_rows,); `from_mean` of their mean is the metric.
+
+    Args:
+        metric: `log_loss`, `brier`, `mae` or `rmse`.
+        labels: What happened, shape (n_rows,).
+        scores: What was predicted, shape (n_rows,).
+    """
+    return _LOSSES[metric](labels, scores)
+
+
+def from_mean(metric: str, mean: Vector) -> Vector:
+    """Return the metric from the mean of its losses: their root for `rmse`, the mean itself for the others."""
+    return np.sqrt(mean) if metric == "rmse" else mean
 
 
 def log_losses(labels: Vector, probabilities: Vector) -> Vector:
@@ -41,10 +93,24 @@ def log_losses(labels: Vector, probabilities: Vector) -> Vector:
     return result
 
 
-def brier_losses(labels: Vector, probabilities: Vector) -> Vector:
-    """Return the squared error of each row, shape (n_rows,)."""
-    result: Vector = (probabilities - labels) ** 2
+def absolute_errors(labels: Vector, values: Vector) -> Vector:
+    """Return the distance between prediction and outcome of each row, shape (n_rows,)."""
+    result: Vector = np.abs(values - labels)
     return result
+
+
+def squared_errors(labels: Vector, values: Vector) -> Vector:
+    """Return the squared distance between prediction and outcome of each row, shape (n_rows,)."""
+    result: Vector = (values - labels) ** 2
+    return result
+
+
+_LOSSES: Mapping[str, Callable[[Vector, Vector], Vector]] = {
+    "log_loss": log_losses,
+    "brier": squared_errors,
+    "mae": absolute_errors,
+    "rmse": squared_errors,
+}
 
 
 def area_under_curve(labels: Vector, probabilities: Vector) -> float:
@@ -78,3 +144,9 @@ def calibration_curve(
     promised = np.bincount(place, weights=probabilities, minlength=bins)[filled] / rows[filled]
     observed = np.bincount(place, weights=labels, minlength=bins)[filled] / rows[filled]
     return promised, observed, rows[filled]
+
+
+def decile_curve(labels: Vector, values: Vector, *, bins: int = CALIBRATION_BINS) -> tuple[Vector, Vector]:
+    """Return mean prediction and mean outcome of groups of rows with ever larger predictions, shape (≤ bins,) each."""
+    groups = [group for group in np.array_split(np.argsort(values, kind="stable"), bins) if len(group)]
+    return np.array([values[group].mean() for group in groups]), np.array([labels[group].mean() for group in groups])

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from mlforge.errors import FeatureError, TerminalError
+from mlforge.spec.task import Task
 
 if TYPE_CHECKING:
     from xgboost import Booster
@@ -66,10 +67,20 @@ class PlattCalibration(_Part):
     slope: float
     intercept: float
 
-    def probabilities(self, margins: Vector) -> Vector:
+    def scores(self, margins: Vector) -> Vector:
         """Return P(positive) for the raw scores, shape (n_rows,)."""
         probabilities: Vector = 1.0 / (1.0 + np.exp(-(self.slope * margins + self.intercept)))
         return probabilities
+
+
+class NoCalibration(_Part):
+    """Value = what the trees say."""
+
+    method: Literal["none"] = "none"
+
+    def scores(self, values: Vector) -> Vector:
+        """Return the values, shape (n_rows,)."""
+        return values
 
 
 class ModelDescription(_Part):
@@ -77,15 +88,25 @@ class ModelDescription(_Part):
 
     Attributes:
         features: The columns in the order of the matrix.
-        calibration: From the raw score to a probability.
-        labels: Name of the negative and of the positive class.
+        calibration: From the raw score to a probability, or to a regression's value.
+        labels: Name of the negative and of the positive class; none for a regression.
         trees_sha256: Hash of the file with the trees; training always notes it.
+        task: What is predicted.
     """
 
     features: tuple[Feature, ...] = Field(min_length=1)
-    calibration: PlattCalibration
-    labels: tuple[str, str]
+    calibration: PlattCalibration | NoCalibration
+    labels: tuple[str, ...] = Field(default=(), max_length=2)
     trees_sha256: str | None = None
+    task: Task = "classification"
+
+    @model_serializer(mode="wrap")
+    def _as_it_was(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A classification does not name its task: its models had hashes before there were others."""
+        written: dict[str, Any] = handler(self)
+        if self.task == "classification":
+            written.pop("task", None)
+        return written
 
 
 @dataclass(frozen=True)
@@ -154,8 +175,8 @@ class ScoringModel:
         return [feature.name for feature in self.features]
 
     @property
-    def labels(self) -> tuple[str, str]:
-        """Name of the negative and of the positive class."""
+    def labels(self) -> tuple[str, ...]:
+        """Name of the negative and of the positive class; none for a regression."""
         return self.description.labels
 
     def encode(self, columns: Columns) -> Matrix:
@@ -169,16 +190,12 @@ class ScoringModel:
         """
         return encode_columns(self.features, columns)
 
-    def margins(self, matrix: Matrix) -> Vector:
-        """Return the raw scores (log-odds before calibration), shape (n_rows,)."""
-        return booster_margins(self.booster, matrix)
-
     def predict(self, matrix: Matrix) -> Vector:
-        """Return calibrated P(positive) for an encoded matrix, shape (n_rows,)."""
-        return self.description.calibration.probabilities(self.margins(matrix))
+        """Return calibrated P(positive), or a regression's values, for an encoded matrix, shape (n_rows,)."""
+        return self.description.calibration.scores(raw_scores(self.booster, matrix, self.description.task))
 
     def score(self, columns: Columns) -> Vector:
-        """Return calibrated P(positive) for columns of values, shape (n_rows,).
+        """Return calibrated P(positive), or a regression's values, for columns of values, shape (n_rows,).
 
         Raises:
             FeatureError: A column is missing, or holds what is no number.
@@ -186,13 +203,17 @@ class ScoringModel:
         return self.predict(self.encode(columns))
 
 
-def booster_margins(booster: Booster, matrix: Matrix) -> Vector:
-    """Return a booster's raw scores, shape (n_rows,); its own thread count decides how many it uses."""
+# What a calibration starts from: log-odds, or the value itself, whatever link the objective has.
+_RAW: Mapping[Task, str] = {"classification": "margin", "regression": "value"}
+
+
+def raw_scores(booster: Booster, matrix: Matrix, task: Task) -> Vector:
+    """Return a booster's scores before calibration, shape (n_rows,); its own thread count decides how many it uses."""
     if len(matrix) == 0:
         return np.empty(0, dtype=np.float64)
-    raw = booster.inplace_predict(matrix, predict_type="margin", missing=np.nan)
-    margins: Vector = np.asarray(raw, dtype=np.float64)
-    return margins
+    raw = booster.inplace_predict(matrix, predict_type=_RAW[task], missing=np.nan)
+    scores: Vector = np.asarray(raw, dtype=np.float64)
+    return scores
 
 
 def encode_columns(features: Sequence[Feature], columns: Columns) -> Matrix:

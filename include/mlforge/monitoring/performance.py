@@ -5,6 +5,10 @@ from __future__ import annotations
 from mlforge import db
 from mlforge.refs import PartitionRange
 from mlforge.spec import UseCase
+from mlforge.spec.task import Task
+
+# What the mean outcome is called.
+_MEAN: dict[Task, str] = {"classification": "positive_rate", "regression": "mean_outcome"}
 
 _QUERY = """
 SELECT prediction.score, outcome.label
@@ -21,8 +25,9 @@ def measure_performance(use_case: UseCase, days: PartitionRange) -> dict[str, fl
     """Return the scores of the receipts whose moment lies in some days.
 
     Always there: `predictions`. With predictions also `outcomes` and `coverage`, the share whose outcome is known.
-    With outcomes also `positive_rate` and the scores that a candidate gets at training: `log_loss`, `brier`, `ece`,
-    and with both classes among them `auc`.
+    With outcomes also the scores that a candidate gets at training, as far as these outcomes allow them: `log_loss`,
+    `brier`, `ece`, and with both classes among them `auc`; for a regression `mae`, `rmse`, `bias`, `relative_bias` and
+    `r2`. Besides, the mean outcome: `positive_rate`, or `mean_outcome` for a regression.
 
     Args:
         use_case: Whose receipts.
@@ -37,15 +42,15 @@ def measure_performance(use_case: UseCase, days: PartitionRange) -> dict[str, fl
     pairs = [(score, label) for score, label in rows if label is not None]
     result |= {"outcomes": float(len(pairs)), "coverage": len(pairs) / len(rows)}
     if pairs:
-        result |= _scores([score for score, _ in pairs], [label for _, label in pairs])
+        result |= _scores(use_case.task, [score for score, _ in pairs], [label for _, label in pairs])
     return result
 
 
-def _scores(scores: list[float], labels: list[float]) -> dict[str, float]:
+def _scores(task: Task, scores: list[float], labels: list[float]) -> dict[str, float]:
     import numpy as np
 
-    from mlforge.metrics import classification_metrics
+    from mlforge.metrics import measure
 
-    measured = classification_metrics(np.array(labels), np.array(scores))
-    measured["positive_rate"] = sum(labels) / len(labels)
+    measured = measure(task, np.array(labels), np.array(scores))
+    measured[_MEAN[task]] = sum(labels) / len(labels)
     return {name: round(value, 6) for name, value in measured.items()}

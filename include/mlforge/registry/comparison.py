@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from mlforge.metrics import Vector, losses
+from mlforge.metrics import Vector, from_mean, losses
 from mlforge.spec.training import Gates
 
 SEED = 20130101
@@ -16,10 +14,10 @@ _CHUNK = 2_000_000
 
 
 class Comparison(BaseModel):
-    """The mean difference of losses, challenger less champion: below zero the challenger is better.
+    """The difference of a metric, challenger less champion: below zero the challenger is better.
 
     Attributes:
-        difference: Mean over the rows.
+        difference: Over all rows.
         lower: Lower end of the paired bootstrap interval.
         upper: Its upper end.
         margin: The upper end may not be above it.
@@ -27,7 +25,7 @@ class Comparison(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    metric: Literal["log_loss", "brier"]
+    metric: str
     challenger: float
     champion: float
     difference: float
@@ -45,19 +43,19 @@ class Comparison(BaseModel):
 
 
 def compare_scores(gates: Gates, labels: Vector, *, challenger: Vector, champion: Vector) -> Comparison:
-    """Return the comparison of two models' probabilities for the same rows, shape (n_rows,) each.
+    """Return the comparison of two models' predictions for the same rows, shape (n_rows,) each.
 
     Source: Efron and Tibshirani, An introduction to the bootstrap, 1993: the percentile interval of paired differences.
     """
     first, second = (losses(gates.metric, labels, values) for values in (challenger, champion))
-    differences = first - second
-    means = bootstrap_means(differences, samples=gates.bootstrap_samples)
-    lower, upper = np.quantile(means, [gates.alpha, 1 - gates.alpha])
+    own, other = (float(from_mean(gates.metric, values.mean())) for values in (first, second))
+    differences = _bootstrap_differences(gates, first, second)
+    lower, upper = np.quantile(differences, [gates.alpha, 1 - gates.alpha])
     return Comparison(
         metric=gates.metric,
-        challenger=float(first.mean()),
-        champion=float(second.mean()),
-        difference=float(differences.mean()),
+        challenger=own,
+        champion=other,
+        difference=own - other,
         lower=float(lower),
         upper=float(upper),
         margin=gates.non_inferiority_margin,
@@ -65,6 +63,14 @@ def compare_scores(gates: Gates, labels: Vector, *, challenger: Vector, champion
         samples=gates.bootstrap_samples,
         confidence=1 - 2 * gates.alpha,
     )
+
+
+def _bootstrap_differences(gates: Gates, first: Vector, second: Vector) -> Vector:
+    """Return the difference of the metric in each resample, the same rows for both models, shape (samples,)."""
+    if gates.metric == "rmse":  # no mean of losses: the root comes after the mean
+        own, other = (bootstrap_means(values, samples=gates.bootstrap_samples) for values in (first, second))
+        return from_mean("rmse", own) - from_mean("rmse", other)
+    return bootstrap_means(first - second, samples=gates.bootstrap_samples)
 
 
 def bootstrap_means(values: Vector, *, samples: int, seed: int = SEED) -> Vector:

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from mlforge.db import connect, ledger, lock_partition
 from mlforge.errors import MLForgeError, PromotionError
 from mlforge.examples import Examples, load_examples, split_by_time
-from mlforge.metrics import Vector, classification_metrics
+from mlforge.metrics import Vector, measure
 from mlforge.refs import Candidate, GateDecision, Release
 from mlforge.registry.card import Check, PromotionCard
 from mlforge.registry.comparison import Comparison, compare_scores
@@ -26,9 +26,9 @@ _log = logging.getLogger(__name__)
 def gate_candidate(use_case: UseCase, candidate: Candidate, *, run_id: str | None = None) -> GateDecision:
     """Return whether a candidate may become champion, written to the ledger with all figures.
 
-    The candidate must beat the baselines, keep the calibration limit and, where there is a champion, be no worse than
-    it by more than the margin on the candidate's own test days. Asked again with the same outcome,
-    nothing new is written.
+    The candidate must beat the baselines, keep the limit of its calibration error or its bias and, where there is a
+    champion, be no worse than it by more than the margin on the candidate's own test days. Asked again with the same
+    outcome, nothing new is written.
 
     Raises:
         PromotionError: The candidate has not been evaluated.
@@ -84,12 +84,12 @@ def _decision(card: PromotionCard, uri: str, digest: str) -> GateDecision:
 def _judge(use_case: UseCase, candidate: Candidate, champion: Release | None) -> PromotionCard:
     test = split_by_time(use_case, load_examples(use_case, candidate.training_set))["test"]
     scores = _score(candidate.uri, test)
-    metrics = classification_metrics(test.labels, scores)
+    metrics = measure(use_case.task, test.labels, scores)
     checks = _check_alone(use_case, candidate, metrics)
     comparison, champion_metrics = None, None
     if champion is not None:
         champion_scores = _score(champion.uri, test)
-        champion_metrics = classification_metrics(test.labels, champion_scores)
+        champion_metrics = measure(use_case.task, test.labels, champion_scores)
         comparison = compare_scores(use_case.gates, test.labels, challenger=scores, champion=champion_scores)
         checks.append(_check_champion(champion, comparison))
     return PromotionCard(
@@ -120,9 +120,20 @@ def _check_alone(use_case: UseCase, candidate: Candidate, metrics: dict[str, flo
         sign = "<" if own < other else "≥"
         detail = f"{gates.metric} {own:.4f} {sign} {other:.4f} of {baseline}"
         checks.append(Check(name=f"beats {baseline}", passed=own < other, detail=detail))
-    kept = metrics["ece"] <= gates.maximum_calibration_error
-    detail = f"calibration error {metrics['ece']:.4f} {'≤' if kept else '>'} {gates.maximum_calibration_error}"
-    return [*checks, Check(name="calibrated", passed=kept, detail=detail)]
+    for name, limit, score, text in (
+        ("calibrated", gates.maximum_calibration_error, "ece", "calibration error"),
+        ("unbiased", gates.maximum_relative_bias, "relative_bias", "mean error as a share of the mean outcome"),
+    ):
+        if limit is not None:
+            checks.append(_check_limit(name, limit, metrics.get(score), text))
+    return checks
+
+
+def _check_limit(name: str, limit: float, value: float | None, text: str) -> Check:
+    if value is None:
+        return Check(name=name, passed=False, detail=f"{text} cannot be told: the mean outcome is zero")
+    kept = abs(value) <= limit
+    return Check(name=name, passed=kept, detail=f"{text} {value:.4f} {'≤' if kept else '>'} {limit}")
 
 
 def _check_champion(champion: Release, comparison: Comparison) -> Check:

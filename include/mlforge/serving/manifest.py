@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ from mlforge.refs import Release
 from mlforge.spec import UseCase
 from mlforge.spec.base import Identifier
 from mlforge.spec.prediction import RequestField
+from mlforge.spec.task import Task
 
 FILE = "release.json"
 MODEL_FOLDER = "model"
@@ -25,6 +26,9 @@ class Manifest(BaseModel):
     Attributes:
         release_id: The release that the bento was built for; one that follows by rollback may reuse the bento.
         moment: Request field with the instant that the prediction is for.
+        task: What is predicted.
+        labels: Name of the negative and of the positive class; none for a regression.
+        unit: Unit of a regression's value.
         threshold: Probability from which on the answer is the positive label.
         model_folder: Folder of the model below the bento's files.
         use_case_folder: Folder above the copy of the use case's own folder, as the release was made with it.
@@ -44,7 +48,9 @@ class Manifest(BaseModel):
     moment: Identifier
     request: dict[Identifier, RequestField]
     derived: dict[Identifier, Literal["integer", "number", "string"]]
-    labels: list[str] = Field(min_length=2, max_length=2)
+    task: Task = "classification"
+    labels: list[str] = Field(max_length=2)
+    unit: str | None = None
     threshold: float = Field(default=THRESHOLD, gt=0, lt=1)
     model_folder: str = MODEL_FOLDER
     use_case_folder: str = USE_CASE_FOLDER
@@ -66,7 +72,9 @@ class Manifest(BaseModel):
             moment=asked.moment,
             request=asked.request,
             derived=asked.derived,
+            task=use_case.task,
             labels=asked.labels,
+            unit=asked.unit,
         )
 
     @classmethod
@@ -89,3 +97,13 @@ class Manifest(BaseModel):
     def write(self, folder: Path) -> None:
         """Write the manifest into a folder."""
         (folder / FILE).write_text(self.model_dump_json(indent=2), encoding="utf-8")
+
+    def answer(self, score: float) -> dict[str, Any]:
+        """Return what an answer says of a score: probability and label, or value and unit."""
+        if self.task == "classification":
+            return {"probability": score, "label": self.label(score)}
+        return {"value": score} | ({} if self.unit is None else {"unit": self.unit})
+
+    def label(self, score: float) -> str | None:
+        """Return the class that a score means, None for a regression."""
+        return self.labels[int(score >= self.threshold)] if self.task == "classification" else None

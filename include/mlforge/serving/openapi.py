@@ -8,6 +8,7 @@ from typing import Any
 
 from mlforge.serving.manifest import Manifest
 from mlforge.serving.request_model import RequestBody
+from mlforge.spec.task import Task
 
 _ERROR = {
     "type": "object",
@@ -20,6 +21,7 @@ _ERROR = {
         }
     },
 }
+_EXAMPLE_SCORES: dict[Task, float] = {"classification": 0.23, "regression": 42.5}
 _ERRORS = {
     "400": "The body is wrong; the field is named.",
     "401": "The API key is missing, expired or not ours.",
@@ -72,17 +74,19 @@ def _content(schema: str) -> dict[str, Any]:
 
 
 def _answer_schema(manifest: Manifest) -> dict[str, Any]:
+    said = _what_is_said(manifest)
+    example = {
+        **manifest.answer(_EXAMPLE_SCORES[manifest.task]),
+        "model_version": manifest.model_version,
+        "release": manifest.release_id,
+        "receipt_id": "019536f0-7b2c-7c1e-a2b4-3f1f0e9d8c7b",
+        "flags": [],
+    }
     return {
         "type": "object",
-        "required": ["probability", "label", "model_version", "release", "receipt_id", "flags"],
+        "required": list(example),
         "properties": {
-            "probability": {
-                "type": "number",
-                "minimum": 0,
-                "maximum": 1,
-                "description": f"Probability of `{manifest.labels[1]}`, calibrated.",
-            },
-            "label": {"type": "string", "enum": manifest.labels},
+            **said,
             "model_version": {"type": "integer"},
             "release": {"type": "integer"},
             "receipt_id": {"type": "string", "format": "uuid", "description": "`mlforge trace` walks from it."},
@@ -92,17 +96,20 @@ def _answer_schema(manifest: Manifest) -> dict[str, Any]:
                 "description": "What the answer lacks: a feature that is missing or stale, a category never seen.",
             },
         },
-        "examples": [
-            {
-                "probability": 0.23,
-                "label": manifest.labels[0],
-                "model_version": manifest.model_version,
-                "release": manifest.release_id,
-                "receipt_id": "019536f0-7b2c-7c1e-a2b4-3f1f0e9d8c7b",
-                "flags": [],
-            }
-        ],
+        "examples": [example],
     }
+
+
+def _what_is_said(manifest: Manifest) -> dict[str, Any]:
+    """Return the fields of an answer that are the prediction itself."""
+    if manifest.task == "classification":
+        description = f"Probability of `{manifest.labels[1]}`, calibrated."
+        return {
+            "probability": {"type": "number", "minimum": 0, "maximum": 1, "description": description},
+            "label": {"type": "string", "enum": manifest.labels},
+        }
+    value = {"value": {"type": "number", "description": "What the model expects."}}
+    return value | ({} if manifest.unit is None else {"unit": {"type": "string", "enum": [manifest.unit]}})
 
 
 def reference_page(document: dict[str, Any]) -> str:

@@ -91,8 +91,7 @@ class Predictor:
         known = {**request, **self._derive(request)}
         online = await self._features(known)
         columns, flags = self._columns({**known, **online.values})
-        probability = await self._score(columns)
-        label = self.manifest.labels[int(probability >= self.manifest.threshold)]
+        score = await self._score(columns)
         receipt = Receipt(
             receipt_id=new_receipt_id(),
             use_case=self.manifest.use_case,
@@ -103,15 +102,14 @@ class Predictor:
             features={name: values[0] for name, values in columns.items()},
             feature_times=online.times,
             flags=[*online.flags, *flags],
-            score=probability,
-            label=label,
+            score=score,
+            label=self.manifest.label(score),
             latency_ms=(time.perf_counter() - arrived) * 1000,
             key_name=key_name,
         )
         await self.receipts.write(receipt)
         return {
-            "probability": probability,
-            "label": label,
+            **self.manifest.answer(score),
             "model_version": receipt.model_version,
             "release": receipt.release_id,
             "receipt_id": str(receipt.receipt_id),
@@ -169,7 +167,7 @@ class Predictor:
             raise ServiceUnavailableError("the online features cannot be read") from error
 
     async def _score(self, columns: Mapping[str, Sequence[Any]]) -> float:
-        """Return the probability of one row; rows whose features came together are scored together."""
+        """Return the score of one row; rows whose features came together are scored together."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[float] = loop.create_future()
         row = self.model.encode(columns)

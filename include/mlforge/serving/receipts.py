@@ -55,6 +55,8 @@ class Receipt:
         moment: What the prediction is for, UTC.
         features: Feature name → value, as the model saw it.
         feature_times: View → event timestamp of the row that was read, UTC; None where there was none.
+        score: The probability, or a regression's value.
+        label: The class that the score means; None for a regression.
         latency_ms: From the request's arrival to its receipt, milliseconds.
         key_name: Name of the API key that asked.
     """
@@ -68,7 +70,7 @@ class Receipt:
     features: Mapping[str, Any]
     feature_times: Mapping[str, datetime | None]
     score: float
-    label: str
+    label: str | None
     latency_ms: float
     flags: Sequence[str] = ()
     key_name: str | None = None

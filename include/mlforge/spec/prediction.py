@@ -36,11 +36,13 @@ class Prediction(SpecModel):
         request: Fields that a caller sends.
         derived: Fields that `model.derive` computes from the request, numeric features unless `feature: false`.
         key: Request fields that name the predicted thing, to join its outcome.
-        labels: Name of the negative and of the positive class.
+        labels: Name of the negative and of the positive class; none for a regression.
+        unit: Unit of the value that a regression predicts, such as USD.
     """
 
     moment: Identifier
     request: dict[Identifier, RequestField]
     derived: dict[Identifier, Literal["integer", "number", "string"]] = Field(default_factory=dict)
     key: list[Identifier]
-    labels: list[str] = Field(default=["no", "yes"], min_length=2, max_length=2)
+    labels: list[str] = Field(default_factory=list, max_length=2)
+    unit: str | None = Field(default=None, min_length=1, max_length=24)

@@ -23,6 +23,8 @@ class Training(SpecModel):
         drop_features: Feature columns that the model does not take.
         absent_views: View → share of the training rows that lose its values, because serving may lack them too: an
             online value older than the view's time to live counts as missing.
+        last_value: Feature column with the newest known value of what a regression predicts. It is the naive forecast
+            that the baseline `last_value` repeats.
     """
 
     spine: str = "spine.sql"
@@ -35,26 +37,31 @@ class Training(SpecModel):
     early_stopping_rounds: int = Field(default=30, ge=1)
     drop_features: list[str] = Field(default_factory=list)
     absent_views: dict[Identifier, Fraction] = Field(default_factory=dict)
+    last_value: str | None = None
 
 
 class Gates(SpecModel):
-    """What a candidate must show.
+    """What a candidate must show. Defaults are those of the use case's task, see `mlforge.spec.task`.
 
     Attributes:
-        metric: Score that is compared; smaller is better.
-        non_inferiority_margin: How much worse than the champion the interval's upper end may be.
+        metric: Score that is compared; smaller is better. `log_loss` or `brier`; for a regression `mae` or `rmse`.
+        non_inferiority_margin: How much worse than the champion the interval's upper end may be, in the metric's unit.
         alpha: The paired bootstrap interval covers 1 - 2 * alpha.
         bootstrap_samples: Resamples of the test rows.
         beat_baselines: Baselines whose metric the candidate must beat.
-        maximum_calibration_error: Largest expected calibration error.
+        maximum_calibration_error: Largest expected calibration error of a classification.
+        maximum_relative_bias: Largest mean error of a regression, up or down, as a share of the mean outcome.
     """
 
-    metric: Literal["log_loss", "brier"] = "log_loss"
+    metric: Literal["log_loss", "brier", "mae", "rmse"] = "log_loss"
     non_inferiority_margin: float = Field(default=0.002, ge=0)
     alpha: float = Field(default=0.025, gt=0, lt=0.5)
     bootstrap_samples: int = Field(default=1000, ge=100)
-    beat_baselines: list[Literal["base_rate", "logistic_regression"]] = Field(default=["base_rate"])
-    maximum_calibration_error: float = Field(default=0.05, gt=0)
+    beat_baselines: list[Literal["base_rate", "logistic_regression", "mean", "last_value", "linear_regression"]] = (
+        Field(default=["base_rate"])
+    )
+    maximum_calibration_error: float | None = Field(default=None, gt=0)
+    maximum_relative_bias: float | None = Field(default=None, gt=0)
     approval: bool = False
 
 

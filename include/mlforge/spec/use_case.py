@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -16,6 +16,7 @@ from mlforge.spec.contract import Contract
 from mlforge.spec.datasets import Dataset
 from mlforge.spec.prediction import Prediction
 from mlforge.spec.schedule import Schedule
+from mlforge.spec.task import RULES, Task, with_defaults
 from mlforge.spec.training import Gates, Monitors, Rollout, Training
 
 
@@ -40,7 +41,7 @@ class UseCase(SpecModel):
     description: str = ""
     owner: str
     tags: list[str] = Field(default_factory=list)
-    task: Literal["classification"] = "classification"
+    task: Task = "classification"
     schedule: Schedule
     datasets: dict[Identifier, Dataset]
     features: dict[Identifier, FeatureView]
@@ -54,6 +55,11 @@ class UseCase(SpecModel):
 
     _folder: Path = PrivateAttr(default=Path())
     _contracts: dict[str, Contract] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_the_task(cls, document: Any) -> Any:
+        return with_defaults(document)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -70,6 +76,42 @@ class UseCase(SpecModel):
         if both:
             raise ValueError(f"prediction.derived repeats request fields: {sorted(both)}, of {sorted(known)}")
         return self
+
+    @model_validator(mode="after")
+    def _fits_its_task(self) -> Self:
+        rules, gates = RULES[self.task], self.gates
+        if gates.metric not in rules.metrics:
+            raise ValueError(f"gates.metric {gates.metric!r} is no score of a {self.task}; there are {rules.metrics}")
+        strange = [name for name in gates.beat_baselines if name not in rules.baselines]
+        if strange:
+            raise ValueError(
+                f"gates.beat_baselines: {strange[0]!r} is no baseline of a {self.task}; there are {rules.baselines}"
+            )
+        for task, others in RULES.items():
+            wrong = [key for key in others.limits if task != self.task and getattr(gates, key) is not None]
+            if wrong:
+                raise ValueError(f"gates.{wrong[0]} is a limit of a {task}; this use case is a {self.task}")
+        if self.task == "classification":
+            self._require_classification()
+        else:
+            self._require_regression()
+        return self
+
+    def _require_classification(self) -> None:
+        if len(self.prediction.labels) != 2:
+            raise ValueError("prediction.labels are the names of two classes, the negative one first")
+        if self.prediction.unit is not None:
+            raise ValueError("prediction.unit is for a regression; a class has no unit")
+        if self.training.last_value is not None:
+            raise ValueError("training.last_value is for a regression; a class is no value to repeat")
+
+    def _require_regression(self) -> None:
+        if self.prediction.labels:
+            raise ValueError("prediction.labels are for a classification; a regression answers with a value")
+        if "non_inferiority_margin" not in self.gates.model_fields_set:
+            raise ValueError("gates.non_inferiority_margin is missing: a regression's is in the unit of its outcome")
+        if "last_value" in self.gates.beat_baselines and self.training.last_value is None:
+            raise ValueError("gates.beat_baselines names 'last_value', but training.last_value names no column")
 
     @property
     def folder(self) -> Path:

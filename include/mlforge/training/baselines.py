@@ -1,52 +1,87 @@
-"""What a model must be better than: the base rate, and a logistic regression on the same columns."""
+"""What a model must be better than: a constant, a linear model of the same columns, the value of last time."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mlforge.scoring import Feature, Matrix, Vector
+from mlforge.spec.task import Task
 
 _ITERATIONS = 200
 # A category that is rarer than that says nothing by itself.
 _RARE = 20
 
 
-def base_rate_probabilities(labels: Vector, rows: int) -> Vector:
-    """Return the share of positives among known labels, for each of so many rows."""
-    return np.full(rows, labels.mean())
+@dataclass(frozen=True)
+class Known:
+    """What a baseline knows, and what it is asked.
 
-
-def logistic_regression_probabilities(
-    features: Sequence[Feature], known: Matrix, labels: Vector, asked: Matrix
-) -> Vector:
-    """Return P(positive) of a logistic regression for the rows asked, shape (n_asked,).
-
-    Args:
+    Attributes:
         features: What the columns of the matrices are.
-        known: Encoded rows with known labels, shape (n_rows, n_features).
-        labels: 0.0 or 1.0, both present, shape (n_rows,).
+        matrix: Encoded rows with known labels, shape (n_rows, n_features).
+        labels: Their labels, shape (n_rows,).
         asked: Encoded rows, shape (n_asked, n_features).
+        last_values: The column that `training.last_value` names, of the rows asked, NaN where it is missing, shape
+            (n_asked,); None where it names none.
     """
+
+    features: Sequence[Feature]
+    matrix: Matrix
+    labels: Vector
+    asked: Matrix
+    last_values: Vector | None = None
+
+
+def baseline_scores(task: Task, known: Known) -> dict[str, Vector]:
+    """Return what each baseline of a task predicts for the rows asked, shape (n_asked,) each.
+
+    `base_rate` and `mean` say the mean of the known labels, `logistic_regression` and `linear_regression` are fitted
+    on them, and `last_value` repeats the newest known value, or says the mean where there is none.
+    """
+    mean = np.full(len(known.asked), known.labels.mean())
+    if task == "classification":
+        return {"base_rate": mean, "logistic_regression": _logistic_regression(known)}
+    scores = {"mean": mean, "linear_regression": _linear_regression(known)}
+    if known.last_values is not None:
+        scores["last_value"] = np.where(np.isfinite(known.last_values), known.last_values, mean)
+    return scores
+
+
+def _logistic_regression(known: Known) -> Vector:
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = _fit(known, LogisticRegression(max_iter=_ITERATIONS))
+    probabilities: Vector = fitted.predict_proba(known.asked)[:, 1].astype(np.float64)
+    return probabilities
+
+
+def _linear_regression(known: Known) -> Vector:
+    from sklearn.linear_model import Ridge
+
+    fitted = _fit(known, Ridge())
+    values: Vector = fitted.predict(known.asked).astype(np.float64)
+    return values
+
+
+def _fit(known: Known, model: Any) -> Any:
     from sklearn.exceptions import ConvergenceWarning
 
-    pipeline = _pipeline(features)
+    pipeline = _pipeline(known.features, model)
     with warnings.catch_warnings():
         # Bounded iterations are what is wanted of a baseline, and a rare category of later days is unknown.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)
-        pipeline.fit(known, labels)
-        probabilities: Vector = pipeline.predict_proba(asked)[:, 1].astype(np.float64)
-    return probabilities
+        return pipeline.fit(known.matrix, known.labels)
 
 
-def _pipeline(features: Sequence[Feature]) -> Any:
+def _pipeline(features: Sequence[Feature], model: Any) -> Any:
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -59,4 +94,4 @@ def _pipeline(features: Sequence[Feature]) -> Any:
     columns = ColumnTransformer(
         [("numbers", numbers, places["number"]), ("categories", categories, places["category"])]
     )
-    return make_pipeline(columns, LogisticRegression(max_iter=_ITERATIONS))
+    return make_pipeline(columns, model)

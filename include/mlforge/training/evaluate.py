@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlforge.errors import TrainingError
 from mlforge.examples import Examples, Part, load_examples, split_by_time
-from mlforge.metrics import calibration_curve, classification_metrics
+from mlforge.metrics import calibration_curve, decile_curve, measure
 from mlforge.refs import Candidate
 from mlforge.scoring import ScoringModel, Vector
 from mlforge.spec import UseCase
+from mlforge.spec.task import Task
 from mlforge.tracking import configure_tracking, download_model, tracking_errors
-from mlforge.training.baselines import base_rate_probabilities, logistic_regression_probabilities
+from mlforge.training.baselines import Known, baseline_scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
 def evaluate_candidate(use_case: UseCase, candidate: Candidate) -> Candidate:
     """Return the candidate with its scores on the test days and those of the baselines, logged to its run.
 
-    The metrics are `test_auc`, `test_log_loss`, `test_brier` and `test_ece`, those of a baseline `baseline_<name>_…`.
-    The baselines know the labels of the training and validation days.
+    The metrics are `test_<score>` for each score of the task, those of a baseline `baseline_<name>_<score>`. The
+    baselines know the labels of the training and validation days.
 
     Raises:
         TrainingError: The training set cannot be split.
@@ -32,22 +35,36 @@ def evaluate_candidate(use_case: UseCase, candidate: Candidate) -> Candidate:
     parts = split_by_time(use_case, load_examples(use_case, candidate.training_set))
     model = ScoringModel.load(download_model(candidate.uri))
     test = parts["test"]
-    probabilities = {"candidate": model.score(test.columns(model.feature_names)), **_baselines(model, parts)}
-    scores = {name: classification_metrics(test.labels, values) for name, values in probabilities.items()}
+    predicted = {"candidate": model.score(test.columns(model.feature_names)), **_baselines(use_case, model, parts)}
+    scores = {name: measure(use_case.task, test.labels, values) for name, values in predicted.items()}
     own = {f"test_{metric}": value for metric, value in scores.pop("candidate").items()}
     others = {f"baseline_{name}_{metric}": value for name, found in scores.items() for metric, value in found.items()}
-    _log(candidate, own | others, draw_calibration(test.labels, probabilities))
+    _log(candidate, own | others, _DRAW[use_case.task](test.labels, predicted))
     return candidate.model_copy(update={"metrics": candidate.metrics | own, "baselines": scores})
 
 
-def _baselines(model: ScoringModel, parts: dict[Part, Examples]) -> dict[str, Vector]:
+def _baselines(use_case: UseCase, model: ScoringModel, parts: dict[Part, Examples]) -> dict[str, Vector]:
     encoded = {name: model.encode(part.columns(model.feature_names)) for name, part in parts.items()}
-    known = np.concatenate([encoded["train"], encoded["validation"]])
-    labels = np.concatenate([parts["train"].labels, parts["validation"].labels])
-    return {
-        "base_rate": base_rate_probabilities(labels, len(parts["test"])),
-        "logistic_regression": logistic_regression_probabilities(model.features, known, labels, encoded["test"]),
-    }
+    known = Known(
+        features=model.features,
+        matrix=np.concatenate([encoded["train"], encoded["validation"]]),
+        labels=np.concatenate([parts["train"].labels, parts["validation"].labels]),
+        asked=encoded["test"],
+        last_values=_last_values(use_case, parts["test"]),
+    )
+    return baseline_scores(use_case.task, known)
+
+
+def _last_values(use_case: UseCase, test: Examples) -> Vector | None:
+    column = use_case.training.last_value
+    if column is None:
+        return None
+    values = test.columns([column])[column]
+    if not isinstance(values, np.ndarray):
+        raise TrainingError(
+            f"training.last_value names {column!r}, which holds text", where=use_case.name, hint="name a number"
+        )
+    return values.astype(np.float64)
 
 
 def draw_calibration(labels: Vector, probabilities: dict[str, Vector]) -> Figure:
@@ -62,6 +79,26 @@ def draw_calibration(labels: Vector, probabilities: dict[str, Vector]) -> Figure
         axes.plot(promised, observed, marker="o", label=name.replace("_", " "))
     axes.legend(frameon=False)
     return figure
+
+
+def draw_deciles(outcomes: Vector, predicted: dict[str, Vector]) -> Figure:
+    """Return a figure of mean outcome over mean prediction of ten equal groups, one line per model."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axes = figure.add_subplot(xlabel="mean prediction of a tenth of the rows", ylabel="mean outcome")
+    for name, values in predicted.items():
+        promised, observed = decile_curve(outcomes, values)
+        axes.plot(promised, observed, marker="o", label=name.replace("_", " "))
+    axes.axline((0, 0), slope=1, color="grey", linewidth=1, linestyle="--")
+    axes.legend(frameon=False)
+    return figure
+
+
+_DRAW: Mapping[Task, Callable[[Vector, dict[str, Vector]], Figure]] = {
+    "classification": draw_calibration,
+    "regression": draw_deciles,
+}
 
 
 def _log(candidate: Candidate, metrics: dict[str, float], figure: Figure) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,17 @@ import numpy as np
 
 from mlforge.errors import TrainingError
 from mlforge.examples import Examples, Part, split_by_time
-from mlforge.metrics import classification_metrics
+from mlforge.metrics import measure
 from mlforge.scoring import (
     Feature,
     Matrix,
     ModelDescription,
+    NoCalibration,
+    PlattCalibration,
     Vector,
-    booster_margins,
     encode_columns,
     model_hash,
+    raw_scores,
 )
 from mlforge.spec import UseCase
 from mlforge.spec.module import load_model_module
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 SEED = 20130101
 # One thread: the sums of a histogram, and so the trees, depend on how many there are.
 THREADS = 1
+_FITTED_ON: tuple[Part, ...] = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class FittedModel:
 
     Attributes:
         metrics: Scores of the training and validation rows, named `<part>_<metric>`.
-        curve: Validation log loss after each round.
+        curve: Validation loss after each round.
         constant: Columns left out because they are constant.
         rows: Rows of each part.
         example: Some encoded training rows, shape (≤ 5, n_features).
@@ -63,33 +67,33 @@ def fit_model(use_case: UseCase, examples: Examples) -> FittedModel:
     """Return a model fitted on the oldest rows, stopped early and calibrated on the validation days.
 
     Raises:
-        TrainingError: Too few rows, one class only, no usable column, or `model.build_model` refuses its parameters.
+        TrainingError: Too few rows, labels that are all the same, no usable column, or `model.build_model` refuses its
+            parameters.
     """
     _require_rows(use_case, examples)
     parts = split_by_time(use_case, examples)
     for part in ("train", "validation"):
-        _require_both_classes(use_case, part, parts[part])
+        _require_different_labels(use_case, part, parts[part])
     features, constant = describe_columns(use_case, parts["train"])
-    train = _encode(features, parts["train"])
-    validation = _encode(features, parts["validation"])
+    encoded = {part: _encode(features, parts[part]) for part in _FITTED_ON}
+    known = {part: parts[part].labels for part in _FITTED_ON}
     booster, curve = _boost(
-        use_case, features, (train, parts["train"].labels), (validation, parts["validation"].labels)
+        use_case, features, (encoded["train"], known["train"]), (encoded["validation"], known["validation"])
     )
-    margins = booster_margins(booster, validation)
-    labels = parts["validation"].labels
-    known = np.concatenate([parts["train"].labels, labels])
-    calibration = fit_calibration(margins, labels, base_rate=float(known.mean()))
+    raw = {part: raw_scores(booster, matrix, use_case.task) for part, matrix in encoded.items()}
+    calibration = _calibrate(use_case, raw["validation"], known)
     description = ModelDescription(
         features=tuple(features),
         calibration=calibration,
-        labels=(use_case.prediction.labels[0], use_case.prediction.labels[1]),
+        labels=tuple(use_case.prediction.labels),
         trees_sha256=hashlib.sha256(bytes(booster.save_raw("ubj"))).hexdigest(),
+        task=use_case.task,
     )
-    metrics = {}
-    for name, raw in (("train", booster_margins(booster, train)), ("validation", margins)):
-        part_labels = parts["train" if name == "train" else "validation"].labels
-        scores = classification_metrics(part_labels, calibration.probabilities(raw))
-        metrics.update({f"{name}_{metric}": value for metric, value in scores.items()})
+    metrics = {
+        f"{part}_{metric}": value
+        for part in _FITTED_ON
+        for metric, value in measure(use_case.task, known[part], calibration.scores(raw[part])).items()
+    }
     return FittedModel(
         booster=booster,
         description=description,
@@ -97,8 +101,16 @@ def fit_model(use_case: UseCase, examples: Examples) -> FittedModel:
         curve=curve,
         constant=constant,
         rows={name: len(part) for name, part in parts.items()},
-        example=train[:5],
+        example=encoded["train"][:5],
     )
+
+
+def _calibrate(use_case: UseCase, raw: Vector, known: Mapping[Part, Vector]) -> PlattCalibration | NoCalibration:
+    """Return what makes probabilities of the validation days' raw scores; values of a regression stay as they are."""
+    if use_case.task == "regression":
+        return NoCalibration()
+    rate = float(np.concatenate([known[part] for part in _FITTED_ON]).mean())
+    return fit_calibration(raw, known["validation"], base_rate=rate)
 
 
 def _encode(features: list[Feature], examples: Examples) -> Matrix:
@@ -129,7 +141,7 @@ def _boost(
             "the model cannot be fitted",
             where=where,
             evidence=[" ".join(str(error).split())[:300]],
-            hint="build_model returns an unfitted xgboost classifier; correct it or training.parameters",
+            hint="build_model returns an unfitted model of xgboost for the task; correct it or training.parameters",
         ) from error
     booster.feature_names = [feature.name for feature in features]
     curve = next(iter(model.evals_result()["validation_0"].values()))
@@ -145,10 +157,10 @@ def _require_rows(use_case: UseCase, examples: Examples) -> None:
         )
 
 
-def _require_both_classes(use_case: UseCase, part: str, examples: Examples) -> None:
+def _require_different_labels(use_case: UseCase, part: str, examples: Examples) -> None:
     if len(np.unique(examples.labels)) < 2:
         raise TrainingError(
-            f"the {part} rows have one class only",
+            f"the {part} rows have one {'class' if use_case.task == 'classification' else 'label'} only",
             where=use_case.name,
             evidence=[f"{len(examples)} rows from {examples.times[0]} to {examples.times[-1]} UTC"],
             hint="load more days, or correct model.label",

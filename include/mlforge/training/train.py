@@ -21,7 +21,7 @@ def train_candidate(use_case: UseCase, training_set: TrainingSet, *, run_id: str
         run_id: The run of the orchestrator, noted on the MLflow run.
 
     Raises:
-        TrainingError: Too few rows, one class only, labels that are none, or parameters that cannot be used.
+        TrainingError: Too few rows, labels that are all the same or are none, or parameters that cannot be used.
         ServiceUnavailableError: MLflow does not answer.
     """
     code = code_version(use_case.folder)

@@ -69,7 +69,7 @@ def test_a_model_of_real_flights_beats_the_base_rate(
 
 def test_calibration_is_monotone_and_keeps_the_level(fitted: FittedModel) -> None:
     margins = np.linspace(-8, 8, 500)
-    probabilities = fitted.description.calibration.probabilities(margins)
+    probabilities = fitted.description.calibration.scores(margins)
     assert (np.diff(probabilities) > 0).all()
     assert ((probabilities > 0) & (probabilities < 1)).all()
 
