@@ -80,6 +80,13 @@ def build_features(run: StageRun) -> FeaturePartition:
     return build(run.use_case, run.days, run_id=run.run_id)
 
 
+def stale_keys(run: StageRun) -> list[str]:
+    """Name the partitions built before whose input has changed, but for those of the run itself."""
+    from mlforge.features.stale import refreshable_keys
+
+    return refreshable_keys(run.use_case, without=run.days.keys)
+
+
 def materialize(run: StageRun, built: FeaturePartition) -> FeaturePartition:
     """Write the features to the online store."""
     from mlforge.features import materialize_features

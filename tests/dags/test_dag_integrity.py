@@ -21,8 +21,14 @@ from mlforge_airflow.operators.base import EFFECTS
 from mlforge_airflow.operators.retry import BackoffWithJitter
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAINS = ("data", "training", "release", "monitoring")
-LIVE = {"data": {"request_training"}, "training": {"promote"}, "release": {"roll_out"}, "monitoring": {"alert"}}
+CHAINS = ("data", "refresh", "training", "release", "monitoring")
+LIVE = {
+    "data": {"request_training"},
+    "refresh": set(),
+    "training": {"promote"},
+    "release": {"roll_out"},
+    "monitoring": {"alert"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +103,7 @@ def test_chains_are_in_the_order_of_the_design(dags: dict[str, DAG]) -> None:
         "training": ["assemble_training_set", "train", "evaluate", "gate", "promote"],
         "release": ["package", "verify", "roll_out"],
         "monitoring": ["join_outcomes", "assemble_partition", "drift", "alert"],
+        "refresh": ["build_features", "materialize"],
         "data": [
             "flights.extract",
             "flights.check_contract",
@@ -116,15 +123,26 @@ def test_assets_tie_the_chains_together(dags: dict[str, DAG]) -> None:
     outlets = {(task.dag.dag_id, task.task_id): [asset.uri for asset in task.outlets] for task in all_tasks(dags)}
     base = "mlforge://flight_delays"
     assert outlets["flight_delays.data", "materialize"] == [f"{base}/features"]
+    assert outlets["flight_delays.data", "mark_stale"] == [f"{base}/stale"]
+    assert outlets["flight_delays.refresh", "materialize"] == [f"{base}/features"]
     assert outlets["flight_delays.data", "request_training"] == [f"{base}/training_request"]
     assert outlets["flight_delays.training", "promote"] == [f"{base}/champion"]
     assert outlets["flight_delays.release", "roll_out"] == [f"{base}/deployment"]
     listens = {dag_id: dag.timetable.asset_condition.uri for dag_id, dag in dags.items() if ".data" not in dag_id}
     assert listens == {
+        "flight_delays.refresh": f"{base}/stale",
         "flight_delays.training": f"{base}/training_request",
         "flight_delays.release": f"{base}/champion",
         "flight_delays.monitoring": f"{base}/features",
     }
+
+
+def test_each_publication_marks_what_it_made_stale_even_when_another_failed(dags: dict[str, DAG]) -> None:
+    data = dags["flight_delays.data"]
+    mark = data.get_task("mark_stale")
+    assert mark.upstream_task_ids == {"flights.publish", "weather.publish", "planes.publish"}
+    assert mark.trigger_rule == "all_done"
+    assert mark.downstream_task_ids == set()
 
 
 def test_materialize_runs_one_at_a_time(dags: dict[str, DAG]) -> None:

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from mlforge import db
 from mlforge.errors import FeatureError
+from mlforge.features.inputs import read_inputs
 from mlforge.features.tables import create_table, read_columns
 from mlforge.refs import STATIC_KEY, FeaturePartition, PartitionRange, code_version
 from mlforge.spec import UseCase
@@ -36,16 +37,6 @@ WHERE NOT EXISTS (
     SELECT FROM ledger.publications AS p
     WHERE p.use_case = %(use_case)s AND p.dataset = needed.dataset AND p.partition_key = needed.partition_key)
 ORDER BY partition_key, dataset
-"""
-# What a partition may read: everything published for its day or earlier; a static view reads static datasets only.
-_INPUTS = """
-SELECT needed.key, md5(string_agg(
-    concat_ws(' ', p.dataset, p.partition_key, p.version), ',' ORDER BY p.dataset, p.partition_key, p.version))
-FROM unnest(%(keys)s::text[]) AS needed (key)
-JOIN ledger.publications AS p
-  ON p.use_case = %(use_case)s
- AND (p.partition_key = %(static)s OR (needed.key <> %(static)s AND p.partition_key <= needed.key))
-GROUP BY needed.key
 """
 # From this many changed rows on, the planner should hear of them before the next join.
 _ANALYZE_FROM = 10_000
@@ -85,13 +76,11 @@ def build_features(use_case: UseCase, days: PartitionRange, *, run_id: str | Non
     with db.connect(autocommit=True) as connection:
         _require_published(connection, use_case, days)
         _index_known_at(connection, use_case)
-        inputs = _inputs(connection, use_case, days)
         for name, view in use_case.features.items():
+            parts = _partitions(view.static, days)
+            inputs = read_inputs(connection, use_case, name, [key for key, _ in parts])
             query = _View(connection, use_case, name, days)
-            built = [
-                query.build(key, part, _Origin(inputs.get(key, ""), version, run_id))
-                for key, part in _partitions(view.static, days)
-            ]
+            built = [query.build(key, part, _Origin(inputs.get(key, ""), version, run_id)) for key, part in parts]
             query.close()
             views[name] = sum(item.rows for item in built)
             changed += sum(item.changed for item in built)
@@ -189,12 +178,6 @@ class _View:
 
 def _bind(key: str, days: PartitionRange) -> dict[str, Any]:
     return {"start": days.start, "end": days.end, "partition_key": key}
-
-
-def _inputs(connection: psycopg.Connection[Any], use_case: UseCase, days: PartitionRange) -> dict[str, str]:
-    """Return for each key a hash of the publications that it is computed from, as far as they are visible now."""
-    bound = {"keys": [*days.keys, STATIC_KEY], "static": STATIC_KEY, "use_case": use_case.name}
-    return dict(connection.execute(_INPUTS, bound).fetchall())
 
 
 def _require_published(connection: psycopg.Connection[Any], use_case: UseCase, days: PartitionRange) -> None:

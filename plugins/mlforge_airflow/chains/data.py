@@ -1,17 +1,18 @@
-"""extract → check_contract → publish, per dataset; then build_features → materialize → request_training."""
+"""extract → check_contract → publish, per dataset; then build_features → materialize → request_training; mark_stale."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from airflow.sdk import DAG, CronPartitionTimetable, Param, TaskGroup
+from airflow.sdk import DAG, CronPartitionTimetable, TaskGroup
 
 from mlforge_airflow.assets import use_case_asset
-from mlforge_airflow.chains.frame import act_live_param, chain_dag
+from mlforge_airflow.chains.frame import act_live_param, chain_dag, range_params
 from mlforge_airflow.operators.contracts import CheckPartitionOperator
 from mlforge_airflow.operators.features import BuildFeaturesOperator, MaterializeFeaturesOperator
 from mlforge_airflow.operators.ingest import ExtractPartitionOperator, PublishPartitionOperator
+from mlforge_airflow.operators.stale import MarkStaleOperator
 from mlforge_airflow.operators.training import RequestTrainingOperator
 
 if TYPE_CHECKING:
@@ -28,18 +29,9 @@ Takes one day of every dataset from its source to the online store.
 
 Running a day again is safe: the same rows give the same content, and nothing is published twice.
 
-What follows: the asset `features` starts *monitoring*; `request_training` starts *training*, for the newest day only.
+What follows: the asset `features` starts *monitoring*; `request_training` starts *training*, for the newest day only;
+`mark_stale` starts *refresh* for days built before that look back at what has changed.
 """
-
-
-def _day_param(which: str) -> Param:
-    return Param(
-        None,
-        type=["null", "string"],
-        format="date",
-        title=f"{which} day of a range",
-        description="For many days in one run; the partition key is the last day.",
-    )
 
 
 def data_chain(use_case: UseCase) -> DAG:
@@ -55,13 +47,20 @@ def data_chain(use_case: UseCase) -> DAG:
         # A day's run is due when the day has ended.
         end_date=_midnight(schedule.end + dt.timedelta(days=schedule.step_days)) if schedule.end else None,
         max_active_runs=4,
-        params={"from": _day_param("First"), "to": _day_param("Last"), "act_live": act_live_param()},
+        params={**range_params(), "act_live": act_live_param()},
     )
     name = use_case.name
     with dag:
         build = BuildFeaturesOperator(task_id="build_features", use_case=name)
+        mark = MarkStaleOperator(
+            task_id="mark_stale",
+            use_case=name,
+            outlets=[use_case_asset(name, "stale")],
+            # What one dataset has published makes others stale, even when another one failed.
+            trigger_rule="all_done",
+        )
         for dataset in use_case.datasets:
-            _publish_group(name, dataset) >> build
+            _publish_group(name, dataset) >> [build, mark]
         materialize = MaterializeFeaturesOperator(
             task_id="materialize",
             use_case=name,

@@ -25,6 +25,20 @@ def act_live_param() -> Param:
     )
 
 
+def range_params() -> dict[str, Param]:
+    """Return the parameters by which a person widens a run to a range of partitions."""
+    return {
+        name: Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title=f"{which} day of a range",
+            description="For many days in one run; the partition key is the last day.",
+        )
+        for name, which in (("from", "First"), ("to", "Last"))
+    }
+
+
 def chain_dag(use_case: UseCase, chain: str, *, description: str, doc: str, **arguments: Any) -> DAG:
     """Return an empty DAG for a chain, with the habits of all chains.
 
