@@ -114,7 +114,7 @@ def _from_json(name: str, text: str) -> Connection:
     extra = value.get("extra") or {}
     return Connection(
         name=name,
-        kind=_kind(value["conn_type"] if "conn_type" in value else ""),
+        kind=_kind(value.get("conn_type", "")),
         host=value.get("host") or "",
         port=int(value["port"]) if value.get("port") else None,
         login=value.get("login") or "",
@@ -164,6 +164,23 @@ def _texts(value: object) -> list[str]:
 def without_password(url: str) -> str:
     """Return a URL without user, password and query: what may be shown and kept."""
     parts = urlsplit(url)
-    if not parts.scheme or "@" not in parts.netloc and not parts.query:
+    if not parts.scheme or ("@" not in parts.netloc and not parts.query):
         return url
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def s3_options(connection: Connection) -> dict[str, Any]:
+    """Return what s3fs needs to know of an Airflow connection to AWS, or to another S3."""
+    extra = connection.extra
+    service = (extra.get("service_config") or {}).get("s3") or {}
+    given = {
+        "key": connection.login or extra.get("aws_access_key_id"),
+        "secret": connection.password or extra.get("aws_secret_access_key"),
+        "token": extra.get("aws_session_token"),
+        "endpoint_url": service.get("endpoint_url") or extra.get("endpoint_url"),
+    }
+    region = extra.get("region_name")
+    return {
+        **{name: value for name, value in given.items() if value},
+        "client_kwargs": {"region_name": region} if region else {},
+    }

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     )
     mlflow_url: str | None = Field(default=None, description="an MLflow server that you run")
     storage_url: str | None = Field(default=None, description="fsspec URL for files; else below home")
+    online_store_url: str | None = Field(
+        default=None, description="redis://host:port/0 of a Redis that keeps online features; else PostgreSQL does"
+    )
     data_repository: Path | None = Field(default=None, description="a git clone for dataset versions; else below home")
 
     host: str = Field(default="127.0.0.1", description="address that the services listen on")
@@ -48,6 +51,7 @@ class Settings(BaseSettings):
     gateway_admin_port: int = Field(default=9901, ge=1, le=65535)
     serving_host: str = Field(default="127.0.0.1", description="where the gateway reaches the release servers")
     serving_ports: str = Field(default="3100-3199", pattern=r"^\d+-\d+$", description="ports for release servers")
+    replay: bool = Field(default=False, description="play histories that declare `replay` again, night after night")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")

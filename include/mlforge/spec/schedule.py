@@ -27,3 +27,7 @@ class Schedule(SpecModel):
     def step_days(self) -> int:
         """Days of one partition."""
         return 7 if self.period == "week" else 1
+
+    def first_day_of(self, day: dt.date) -> dt.date:
+        """Return the first day of the partition in which a UTC day falls."""
+        return day - dt.timedelta(days=(day - self.start).days % self.step_days)

@@ -33,13 +33,13 @@ class Replay(SpecModel):
     Attributes:
         first: First local day of the 364.
         timezone: Zone of the clock on whose wall rows move.
-        move: Columns with instants that move; the partition column is one of them.
+        move: Columns with instants that move; the partition column does in any case.
         parts: Columns with a part of the local date of the partition column, computed anew.
     """
 
     first: dt.date
     timezone: str = "UTC"
-    move: list[str] = Field(min_length=1)
+    move: list[str] = Field(default_factory=list)
     parts: dict[Literal["year", "month", "day"], str] = Field(default_factory=dict)
 
     @field_validator("timezone")
@@ -88,8 +88,6 @@ class SourceModel(SpecModel):
             for name in ("wait", "replay"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} needs a partition_column: a static dataset comes whole")
-        elif self.replay is not None and self.partition_column not in self.replay.move:
-            raise ValueError(f"replay.move lacks the partition_column {self.partition_column!r}")
         return self
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from mlforge.errors import PartitionKeyError, SpecError
 from mlforge.refs import STATIC_KEY, PartitionRange
+from mlforge.settings import get_settings
 from mlforge.spec.base import Identifier, SpecModel
 from mlforge.spec.contract import Contract
 from mlforge.spec.datasets import Dataset
@@ -154,7 +155,7 @@ class UseCase(SpecModel):
         """
         days = PartitionRange.parse(key, step_days=self.schedule.step_days)
         self._require_aligned(days)
-        end = self.schedule.end or dt.datetime.now(dt.UTC).date()
+        end = self.last_day or dt.datetime.now(dt.UTC).date()
         if days.first < self.schedule.start or days.last > end:
             raise PartitionKeyError(
                 f"the partition {key} is outside {self.schedule.start}..{end}, the days that there are",
@@ -162,6 +163,28 @@ class UseCase(SpecModel):
                 hint="choose a day within, or correct `schedule` in use_case.yaml",
             )
         return days
+
+    @property
+    def replays(self) -> bool:
+        """Whether its history is played again after `schedule.end`, so that every night has data.
+
+        It is when this installation has MLFORGE_REPLAY=true and every partitioned dataset declares `replay`.
+        """
+        sources = [dataset.source for dataset in self.datasets.values() if dataset.partitioned]
+        return get_settings().replay and bool(sources) and all(source.replay is not None for source in sources)
+
+    @property
+    def last_day(self) -> dt.date | None:
+        """First day of the last partition; none when it goes on, as it does when its history is played again."""
+        return None if self.replays else self.schedule.end
+
+    def recorded_and_replayed(self, days: PartitionRange) -> tuple[PartitionRange | None, PartitionRange | None]:
+        """Return the partitions that the sources have, and those after `schedule.end` that are played again."""
+        end, step = self.schedule.end, dt.timedelta(days=days.step_days)
+        if end is None or not self.replays or days.last <= end:
+            return days, None
+        replayed = PartitionRange(max(days.first, end + step), days.last, days.step_days)
+        return (PartitionRange(days.first, end, days.step_days) if days.first <= end else None), replayed
 
     def partition_keys(self, key: str) -> list[str]:
         """Return the key of each partition that a ref's key names; `static` names itself."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zipfile
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,7 +29,7 @@ def test_a_day_is_its_utc_day_in_the_order_of_the_file(installation: Settings, t
     assert read_source(source(tmp_path / "a.csv"), SECOND)["name"].to_pylist() == ["b", None]
     first = read_source(source(tmp_path / "a.csv"), PartitionRange.parse("2013-01-01"))
     assert first["name"].to_pylist() == ["a", "c"]
-    assert first[DAY].to_pylist() == ["2013-01-01"] * 2
+    assert first[DAY].to_pylist() == [date(2013, 1, 1)] * 2
 
 
 def test_zip_and_parquet_give_what_csv_gives(installation: Settings, tmp_path: Path) -> None:
