@@ -1,17 +1,30 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flight_examples import feature_frame, make_training_set
 from flight_sources import ask
+from mlforge import db
+from mlforge.errors import DataVersionError, RetryableError, ServiceUnavailableError
 from mlforge.settings import Settings
 from mlforge.spec import UseCase
-from mlforge.versions import Created, DataRepository
+from mlforge.versions import Created, DataRepository, create_version
 
 pytestmark = pytest.mark.integration
+
+
+def ask_nothing(statement: str, *values: Any) -> None:
+    with db.connect() as connection:
+        connection.execute(statement.encode(), values)
 
 
 def remote_files(settings: Settings) -> set[str]:
@@ -19,9 +32,7 @@ def remote_files(settings: Settings) -> set[str]:
     return {"".join(path.parts[-2:]) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_version_holds_the_published_rows_with_their_origin(
-    repository: DataRepository, database: Settings
-) -> None:
+def test_a_version_holds_the_published_rows_with_their_origin(repository: DataRepository, database: Settings) -> None:
     version = repository.resolve("flight_delays/flights/v1")
     published = ask("SELECT partition_key, publication_id, rows_published FROM ledger.publications ORDER BY 1")
     assert [(file.partition, file.publication_id, file.rows) for file in version.files] == published
@@ -54,7 +65,7 @@ def test_a_file_depends_on_the_rows_only(
 ) -> None:
     """Rows in another order in the table, written anew without the file of before."""
     first = repository.resolve("flight_delays/flights")
-    publish("2013-04-01..2013-04-03", lambda rows: rows.assign(distance=0).iloc[::-1])
+    publish("2013-04-01..2013-04-03", lambda rows: rows.assign(distance=500).iloc[::-1])
     publish("2013-04-01..2013-04-03", lambda rows: rows.iloc[::-1])
     for path in (repository.root / "flight_delays/flights/data").iterdir():
         path.unlink()
@@ -77,3 +88,118 @@ def test_git_and_dvc_find_all_of_it_in_order(repository: DataRepository, tmp_pat
     assert dvc.status() == {}
     assert dvc.config["core"]["analytics"] is False
     dvc.close()
+
+
+def test_days_and_names_are_chosen(repository: DataRepository, make: Callable[..., Created]) -> None:
+    created = make("2013-04-02..2013-04-03", name="for-review", note="two days")
+    assert str(created.version.name) == "flight_delays/flights/for-review"
+    assert [file.partition for file in created.version.files] == ["2013-04-02", "2013-04-03"]
+    with pytest.raises(DataVersionError, match="exists, with other content"):
+        make("2013-04-03", name="for-review")
+    assert make("2013-04-03").version.version == "v3"
+    with pytest.raises(DataVersionError, match="nothing is published in 2013-04-04"):
+        make("2013-04-04")
+
+
+def test_calls_at_once_make_one_version(
+    repository: DataRepository, make: Callable[..., Created], publish: Callable[..., UseCase]
+) -> None:
+    publish("2013-04-04")
+    with ThreadPoolExecutor(2) as pool:
+        first, second = [future.result() for future in [pool.submit(make), pool.submit(make)]]
+    assert sorted([first.new, second.new]) == [False, True]
+    assert first.version.version == second.version.version == "v2"
+
+
+def test_a_training_set_is_versioned_as_it_is(new_repository: Path, flight_delays: UseCase) -> None:
+    frame = feature_frame().head(500)
+    training_set = make_training_set(flight_delays, frame=frame)
+    ask_nothing(
+        "INSERT INTO ledger.training_sets (use_case, partition_key, as_of, rows, uri, content_hash, feature_service,"
+        " publications, code_version) VALUES (%s, %s, %s, %s, %s, %s, %s, '{}', 'c')",
+        *("flight_delays", training_set.partition_key, training_set.as_of, training_set.rows, training_set.uri),
+        *(training_set.content_hash, training_set.feature_service),
+    )
+    created = create_version(flight_delays, training_set="newest", who="ann")
+    assert str(created.version.name) == "flight_delays/training-set/v1"
+    assert created.version.files[0].sha256 == training_set.content_hash
+    assert created.version.key == tuple(flight_delays.prediction.key)
+    assert not create_version(flight_delays, training_set=training_set.partition_key, who="ann").new
+    with pytest.raises(DataVersionError, match="there is no training set of 2013-02-01"):
+        create_version(flight_delays, training_set="2013-02-01", who="ann")
+
+
+STOPPED = """
+import sys
+from mlforge.spec import load_use_case
+from mlforge.versions import create_version
+from mlforge.versions import create, export, repository
+place = sys.argv[1]
+def stop(*_, **__):
+    print("stopped", flush=True)
+    sys.stdin.read()
+if place == "export":
+    write, calls = export._write_partition, []
+    def one(*arguments):
+        calls.append(1)
+        return stop() if len(calls) == 2 else write(*arguments)
+    export._write_partition = one
+elif place == "files":
+    record = repository.DataRepository.record_files
+    repository.DataRepository.record_files = lambda *arguments: (record(*arguments), stop())
+elif place == "commit":
+    repository.DataRepository.tag_head = stop
+else:
+    create.record_version = stop
+create_version(load_use_case("flight_delays"), dataset="flights", note="killed", who="ann")
+"""
+
+
+@pytest.mark.parametrize("place", ["export", "files", "commit", "tag"])
+def test_what_a_kill_leaves_is_mended(
+    place: str, make: Callable[..., Created], publish: Callable[..., UseCase], new_repository: Path
+) -> None:
+    publish()
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", STOPPED, place], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"stopped\n"
+    process.kill()
+    process.communicate()
+    created = make(note="again")
+    # Once it is committed it is a version: it is finished, not made a second time.
+    assert created.new == (place in ("export", "files"))
+    assert created.version.note == ("again" if created.new else "killed")
+    assert [str(name) for name in DataRepository.open().names()] == ["flight_delays/flights/v1"]
+    assert ask("SELECT version, note FROM ledger.dataset_versions") == [("v1", created.version.note)]
+    assert not make().new
+
+
+def test_a_forgotten_lock_is_removed_and_a_fresh_one_respected(
+    repository: DataRepository, make: Callable[..., Created], publish: Callable[..., UseCase]
+) -> None:
+    publish("2013-04-04")
+    lock = repository.root / ".git" / "index.lock"
+    lock.touch()
+    with pytest.raises(RetryableError, match="someone uses git"):
+        make()
+    os.utime(lock, (0, 0))
+    assert make().version.version == "v2"
+
+
+def test_a_remote_that_is_gone_makes_no_version(
+    repository: DataRepository, make: Callable[..., Created], publish: Callable[..., UseCase], database: Settings
+) -> None:
+    publish("2013-04-04")
+    remote = database.home / "storage" / "data-versions"
+    aside = remote.rename(remote.with_name("aside"))
+    remote.write_text("no folder", encoding="utf-8")
+    try:
+        with pytest.raises(ServiceUnavailableError, match="sending flight_delays/flights failed"):
+            make()
+        assert len(repository.names()) == 1
+    finally:
+        remote.unlink()
+        aside.rename(remote)
+    assert make().version.version == "v2"
