@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     )
     mlflow_url: str | None = Field(default=None, description="an MLflow server that you run")
     storage_url: str | None = Field(default=None, description="fsspec URL for files; else below home")
+    lineage_url: str | None = Field(
+        default=None, description="an OpenLineage backend such as Marquez; else a file below home"
+    )
     online_store_url: str | None = Field(
         default=None, description="redis://host:port/0 of a Redis that keeps online features; else PostgreSQL does"
     )

@@ -81,7 +81,7 @@ def _materialize(
 ) -> int:
     from feast.errors import FeastObjectNotFoundException
 
-    from mlforge.features.stores.online import count_writes
+    from mlforge.features.stores.rows import count_writes
 
     store = open_store()
     start, end = span

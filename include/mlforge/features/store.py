@@ -1,4 +1,4 @@
-"""Feast's feature store of this installation: registry, offline and online store on the project's PostgreSQL."""
+"""Feast's feature store of this installation: all of it on the project's PostgreSQL, or online features in Redis."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from mlforge.errors import SettingsError
 from mlforge.settings import get_settings
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
 PROJECT = "mlforge"
-_open: dict[tuple[int, str], FeatureStore] = {}
+_open: dict[tuple[int, str, str | None], FeatureStore] = {}
 
 
 def store_environment() -> dict[str, str]:
@@ -38,7 +39,24 @@ def store_config() -> dict[str, Any]:
 
     path = get_settings().root / "feature_repo" / "feature_store.yaml"
     config: dict[str, Any] = _fill(yaml.safe_load(path.read_text(encoding="utf-8")), store_environment())
+    url = online_store_url()
+    if url is not None:
+        config["online_store"] = {"type": "mlforge.features.stores.redis.GuardedRedisOnlineStore", "url": url}
     return config
+
+
+def online_store_url() -> str | None:
+    """Return the address of the Redis that keeps online features, None where PostgreSQL does; never log it.
+
+    Raises:
+        SettingsError: It is no address of a Redis.
+    """
+    url = get_settings().online_store_url
+    if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise SettingsError(
+            "MLFORGE_ONLINE_STORE_URL names no Redis", hint="write redis://host:port/0, or unset it for PostgreSQL"
+        )
+    return url
 
 
 def _fill(value: Any, names: dict[str, str]) -> Any:
@@ -55,7 +73,8 @@ def open_store() -> FeatureStore:
     Raises:
         ServiceUnavailableError: PostgreSQL does not answer.
     """
-    key = (os.getpid(), get_settings().postgres_url())
+    settings = get_settings()
+    key = (os.getpid(), settings.postgres_url(), settings.online_store_url)
     if key not in _open:
         _open.clear()
         _open[key] = _connect_store()
@@ -82,7 +101,7 @@ def _connect_store() -> FeatureStore:
 
 def close_store() -> None:
     """Close this process's feature store and its connections."""
-    for (process, _), store in list(_open.items()):
+    for (process, *_), store in list(_open.items()):
         if process == os.getpid():
             close = getattr(online_store(store), "close_pool", None)
             if close is not None:

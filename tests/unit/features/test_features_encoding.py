@@ -1,14 +1,30 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import DoubleList, Value
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlforge.errors import FeatureError
-from mlforge.features.stores.encoding import INT32, INT64, STRING, decode_value, key_encoder
+from mlforge.features.stores.encoding import (
+    BOOL,
+    DOUBLE,
+    FLOAT,
+    INT32,
+    INT64,
+    STRING,
+    decode_instant,
+    decode_value,
+    encode_instant,
+    key_encoder,
+    value_encoder,
+)
+from mlforge.features.stores.rows import microseconds
 
 _NAMES = st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=4, unique=True)
 _KEYS = st.one_of(
@@ -24,6 +40,14 @@ _VALUES = st.one_of(
     st.tuples(st.just("float_val"), st.floats(width=32, allow_nan=False)),
     st.tuples(st.just("bool_val"), st.booleans()),
 )
+_KINDS = {
+    "string_val": STRING,
+    "int32_val": INT32,
+    "int64_val": INT64,
+    "double_val": DOUBLE,
+    "float_val": FLOAT,
+    "bool_val": BOOL,
+}
 
 
 @given(st.data())
@@ -39,9 +63,20 @@ def test_keys_are_those_of_feast(data: st.DataObject) -> None:
 @given(_VALUES)
 def test_values_are_those_of_feast(cell: tuple[str, object]) -> None:
     field, value = cell
-    found = decode_value(Value(**{field: value}).SerializeToString())
+    content = Value(**{field: value}).SerializeToString()
+    found = decode_value(content)
     assert found == value
     assert type(found) is type(value)
+    assert value_encoder(_KINDS[field])([value, None]) == [content, Value().SerializeToString()]
+
+
+@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_instants_are_those_of_protobuf(moment: datetime) -> None:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    content = stamp.SerializeToString()
+    assert encode_instant(microseconds(moment)) == content
+    assert decode_instant(content) == moment
 
 
 @pytest.mark.parametrize("value", [Value(), Value(null_val=0), Value(double_val=float("nan"))])
@@ -52,6 +87,9 @@ def test_what_holds_nothing_is_none(value: Value) -> None:
 def test_what_is_no_scalar_is_refused() -> None:
     with pytest.raises(FeatureError, match="no scalar"):
         decode_value(Value(double_list_val=DoubleList(val=[1.0])).SerializeToString())
+
+    with pytest.raises(FeatureError, match="only scalars"):
+        value_encoder(11)
 
 
 @pytest.mark.parametrize("value", ["five", 2**63, 1.5, None])

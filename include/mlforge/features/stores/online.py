@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import contextvars
 import os
+import struct
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from feast import FeatureView
 from feast.infra.key_encoding_utils import serialize_entity_key
@@ -30,6 +29,10 @@ from feast.repo_config import RepoConfig
 from psycopg import AsyncConnection, Connection, sql
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from mlforge.features.stores.rows import EncodedRows, count_writes, note_writes
+
+__all__ = ["GuardedOnlineStore", "GuardedOnlineStoreConfig", "count_writes"]
+
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
 _CONNECT_SECONDS = 5.0
@@ -41,15 +44,16 @@ CREATE TEMP TABLE incoming (
 """
 _COPY = "COPY incoming (entity_key, feature_name, value, value_text, event_ts, created_ts) FROM STDIN (FORMAT binary)"
 _COPY_TYPES = ["bytea", "text", "bytea", "text", "timestamptz", "timestamptz"]
-_MERGE = """
-WITH newest AS (
+_NEWEST = """
     SELECT DISTINCT ON (entity_key, feature_name) *
     FROM incoming
     ORDER BY entity_key, feature_name, event_ts DESC, created_ts DESC NULLS LAST
-), written AS (
+"""
+# Rows go in by the order of their keys, so that two writers never wait for each other.
+_MERGE = """
+WITH newest AS ({newest}), written AS (
     INSERT INTO {table} AS present (entity_key, feature_name, value, value_text, event_ts, created_ts)
     SELECT entity_key, feature_name, value, value_text, event_ts, created_ts FROM newest
-    ORDER BY entity_key, feature_name
     ON CONFLICT (entity_key, feature_name) DO UPDATE SET
         value = EXCLUDED.value, value_text = EXCLUDED.value_text,
         event_ts = EXCLUDED.event_ts, created_ts = EXCLUDED.created_ts
@@ -59,28 +63,12 @@ WITH newest AS (
 )
 SELECT (SELECT count(DISTINCT entity_key) FROM written), (SELECT count(DISTINCT entity_key) FROM newest)
 """
-
-
-@dataclass
-class WriteCount:
-    """What writes came to: entities written, and entities kept because the store holds newer values."""
-
-    written: int = 0
-    kept: int = 0
-
-
-_COUNT: contextvars.ContextVar[WriteCount | None] = contextvars.ContextVar("online_write_count", default=None)
-
-
-@contextlib.contextmanager
-def count_writes() -> Iterator[WriteCount]:
-    """Count what is written to the online store within the block."""
-    count = WriteCount()
-    token = _COUNT.set(count)
-    try:
-        yield count
-    finally:
-        _COUNT.reset(token)
+# COPY's binary format: a header, rows of lengths and contents, an end; instants are microseconds since 2000.
+_COPY_HEAD, _COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+_COLUMNS, _LENGTH, _INSTANT = struct.pack("!h", 6), struct.Struct("!i"), struct.Struct("!iq")
+_ABSENT = _LENGTH.pack(-1)
+_YEAR_2000 = 946_684_800_000_000
+_CHUNK = 2_000
 
 
 class GuardedOnlineStoreConfig(PostgreSQLOnlineStoreConfig):  # type: ignore[misc]
@@ -186,14 +174,59 @@ class GuardedOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
                 copy.set_types(_COPY_TYPES)
                 for row in _cells(data, config.entity_key_serialization_version):
                     copy.write_row(row)
-            cursor.execute(sql.SQL(_MERGE).format(table=sql.Identifier(name)))
-            found = cursor.fetchone()
-        count = _COUNT.get()
-        if count is not None and found is not None:
-            count.written += found[0]
-            count.kept += found[1] - found[0]
+            found = _merge(cursor, name, _NEWEST)
+        note_writes(*found)
         if progress:
             progress(len(data))
+
+    def write_rows(self, config: RepoConfig, table: FeatureView, rows: EncodedRows) -> None:
+        """Write serialised rows by the same rule; each entity stands in them once."""
+        name = compute_table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
+        with self._get_conn(config) as connection, connection.cursor() as cursor:
+            cursor.execute(_CREATE)
+            with cursor.copy(_COPY) as copy:
+                for chunk in _copy_chunks(rows):
+                    copy.write(chunk)
+            found = _merge(cursor, name, "SELECT * FROM incoming")
+        note_writes(*found)
+
+
+def _merge(cursor: Any, table: str, newest: LiteralString) -> tuple[int, int]:
+    """Merge what came in into a table; return how many entities were written, of how many."""
+    cursor.execute(sql.SQL(_MERGE).format(table=sql.Identifier(table), newest=sql.SQL(newest)))
+    written, offered = cursor.fetchone()
+    return written, offered
+
+
+def _copy_chunks(rows: EncodedRows) -> Iterator[bytes]:
+    """Yield rows as COPY reads them, one per entity and feature, by the order of their keys."""
+    order = sorted(range(len(rows.keys)), key=rows.keys.__getitem__)
+    columns = sorted(zip(rows.features, rows.values, rows.texts, strict=True), key=lambda column: column[0])
+    named = [(_sized(name.encode()), values, texts) for name, values, texts in columns]
+    yield _COPY_HEAD
+    for start in range(0, len(order), _CHUNK):
+        parts: list[bytes] = []
+        for place in order[start : start + _CHUNK]:
+            head = _COLUMNS + _sized(rows.keys[place])
+            tail = _instant(rows.event_times[place]) + _instant(rows.created_times[place])
+            for name, values, texts in named:
+                value = values[place]
+                text = _ABSENT if texts is None else _sized_text(texts[place])
+                parts += (head, name, _LENGTH.pack(len(value)), value, text, tail)
+        yield b"".join(parts)
+    yield _COPY_END
+
+
+def _sized(content: bytes) -> bytes:
+    return _LENGTH.pack(len(content)) + content
+
+
+def _sized_text(text: str | None) -> bytes:
+    return _ABSENT if text is None else _sized(text.encode())
+
+
+def _instant(microseconds: int | None) -> bytes:
+    return _ABSENT if microseconds is None else _INSTANT.pack(8, microseconds - _YEAR_2000)
 
 
 def _pool_arguments(config: RepoConfig) -> dict[str, Any]:
