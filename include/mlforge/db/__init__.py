@@ -1,6 +1,6 @@
 """The project's PostgreSQL: connections, locks and migrations."""
 
 from mlforge.db.connection import connect, engine, wait_until_ready
-from mlforge.db.locks import lock_partition
+from mlforge.db.locks import lock_partition, lock_partitions
 
-__all__ = ["connect", "engine", "lock_partition", "wait_until_ready"]
+__all__ = ["connect", "engine", "lock_partition", "lock_partitions", "wait_until_ready"]

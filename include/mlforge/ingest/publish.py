@@ -17,7 +17,7 @@ from psycopg import sql
 from mlforge import db
 from mlforge.db.content import EMPTY_HASH, combine_hashes, partition_hashes
 from mlforge.errors import StaleAttemptError, TerminalError
-from mlforge.ingest.warehouse import ensure_table, published_columns
+from mlforge.ingest.warehouse import add_indexes, ensure_table, published_columns, warehouse_table
 from mlforge.refs import CheckedPartition, PublishedPartition, code_version
 from mlforge.spec import UseCase
 
@@ -117,8 +117,7 @@ def _replace(
 ) -> tuple[Mapping[str, _State], list[str]]:
     """Publish in one transaction; return the state of every partition, and the keys of those that changed."""
     with db.connect() as connection:
-        for key in sorted(names["keys"]):
-            db.lock_partition(connection, checked.use_case, checked.dataset, key)
+        db.lock_partitions(connection, checked.use_case, checked.dataset, names["keys"])
         before = _newest(connection, names)
         staged = _staged_table(connection, checked)
         if staged is None and _stands(before, checked, names["keys"]):
@@ -225,7 +224,8 @@ def _write(
     changed: Mapping[str, _State],
     names: dict[str, Any],
 ) -> None:
-    table = ensure_table(connection, use_case, checked.dataset)
+    new = ensure_table(connection, use_case, checked.dataset)
+    table = warehouse_table(use_case, checked.dataset)
     columns = sql.SQL(", ").join(map(sql.Identifier, published_columns(use_case, checked.dataset)))
     states = list(changed.values())
     values = {
@@ -240,15 +240,17 @@ def _write(
         "hashes": [state.content_hash for state in states],
         "quarantine_hashes": [state.quarantine_hash for state in states],
     }
+    connection.execute("SET LOCAL work_mem = '128MB'")  # the rows of a year are sorted in memory
     for statement in (_DELETE, _INSERT, _CLEAR_QUARANTINE, _QUARANTINE, _RECORD):
         connection.execute(sql.SQL(statement).format(table=table, columns=columns, staged=staged), values)
+    if new:
+        add_indexes(connection, use_case, checked.dataset)
 
 
 def _refresh_statistics(use_case: UseCase, checked: CheckedPartition, rows: int) -> None:
     if rows >= _ANALYZE_FROM:
-        table = sql.Identifier("warehouse", use_case.table(checked.dataset))
         with db.connect(autocommit=True) as connection:
-            connection.execute(sql.SQL("ANALYZE {}").format(table))
+            connection.execute(sql.SQL("ANALYZE {}").format(warehouse_table(use_case, checked.dataset)))
 
 
 def _published(
