@@ -15,6 +15,7 @@ from mlforge.errors import TerminalError
 from mlforge_airflow.operators.run import RunFacts, read_facts, why_not_live
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from mlforge.refs import Ref
@@ -42,6 +43,9 @@ class StageOperator(BaseOperator):
 
     effect: ClassVar[Effect]
     template_fields: Sequence[str] = ("use_case",)
+    # Of the task that runs it, for the lineage: its run, and the ref at its end.
+    stage_run: StageRun | None = None
+    stage_ref: Ref | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -68,9 +72,28 @@ class StageOperator(BaseOperator):
             if self.effect == "live":
                 require_live(facts, self.use_case)
             run = StageRun(use_case=use_case, days=facts.days, run_id=facts.run_id, who=facts.who, why=facts.why)
-            ref = self.run_stage(run)
+            self.stage_run = run
+            ref = self.stage_ref = self.run_stage(run)
         self._tell_listeners(context, facts)
         return None if ref is None else ref.dump()
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
+        """Return what the task is going to read, as far as it is known."""
+        from mlforge_airflow.lineage import operator_lineage
+
+        return operator_lineage(self)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return what the task has read and written."""
+        from mlforge_airflow.lineage import operator_lineage
+
+        return operator_lineage(self, done=True)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return what the task has read, and for a contract what it found."""
+        from mlforge_airflow.lineage import operator_lineage
+
+        return operator_lineage(self, done=True, failed=True)
 
     def event_extra(self, facts: RunFacts) -> dict[str, Any]:
         """Return what this task's asset events carry."""

@@ -1,0 +1,100 @@
+"""What OpenLineage is told about our tasks: the provider's listener asks each operator at its start and its end.
+
+The datasets come from the refs that the operator was given and returned; `mlforge.lineage` knows how.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from mlforge.lineage.stage_lineage import StageLineage, Work
+    from mlforge.refs import Ref
+    from mlforge_airflow.operators.base import StageOperator
+
+# Operator → its stage, and the attribute that holds the ref which the stage takes.
+_STAGES: dict[str, tuple[str, str]] = {
+    "ExtractPartitionOperator": ("extract", ""),
+    "CheckPartitionOperator": ("check", "raw"),
+    "PublishPartitionOperator": ("publish", "checked"),
+    "BuildFeaturesOperator": ("build-features", ""),
+    "MaterializeFeaturesOperator": ("materialize", "built"),
+    "AssembleTrainingSetOperator": ("assemble", ""),
+    "AssemblePartitionOperator": ("assemble-partition", ""),
+    "TrainCandidateOperator": ("train", "training_set"),
+    "EvaluateCandidateOperator": ("evaluate", "candidate"),
+    "GateCandidateOperator": ("gate", "candidate"),
+    "PromoteCandidateOperator": ("promote", "decision"),
+    "PackageReleaseOperator": ("package", ""),
+    "VerifyReleaseOperator": ("verify", "release"),
+    "RollOutReleaseOperator": ("roll-out", "release"),
+    "JoinOutcomesOperator": ("join-outcomes", ""),
+    "MeasureDriftOperator": ("drift", "current"),
+    "RaiseAlertsOperator": ("alert", "report"),
+}
+# Outlets that are other names of a dataset which the stage writes anyway.
+_ALIASES = ("published/", "champion", "deployment")
+
+
+def operator_lineage(operator: StageOperator, *, done: bool = False, failed: bool = False) -> OperatorLineage[Any, Any]:
+    """Return what an operator's task reads and writes, as the provider wants it.
+
+    Args:
+        operator: As it is in its task: templates rendered, and at its end with its run and its ref.
+        done: Whether the task has come to its end; before that nothing is looked up.
+        failed: Whether that end was an error.
+    """
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from mlforge.lineage.stage_lineage import describe_stage
+
+    lineage = describe_stage(_work(operator, done=done, failed=failed))
+    if done and not failed:
+        _add_outlets(operator, lineage)
+    return OperatorLineage(
+        inputs=lineage.inputs, outputs=lineage.outputs, job_facets=lineage.job_facets, run_facets=lineage.run_facets
+    )
+
+
+def _work(operator: StageOperator, *, done: bool, failed: bool) -> Work:
+    from mlforge.lineage.stage_lineage import Work
+    from mlforge.spec import load_use_case
+
+    stage, attribute = _STAGES.get(type(operator).__name__, ("", ""))
+    run = operator.stage_run
+    return Work(
+        stage=stage,
+        use_case=run.use_case if run is not None else load_use_case(operator.use_case),
+        days=run.days if run is not None else None,
+        given=_given(stage, getattr(operator, attribute, None)) if attribute else None,
+        result=operator.stage_ref,
+        done=done,
+        failed=failed,
+    )
+
+
+def _given(stage: str, value: Any) -> Ref | None:
+    """Return the ref in an operator's argument; none when the task before gave none."""
+    from mlforge import refs
+    from mlforge.stages import STAGES
+
+    kind = STAGES[stage].input
+    if kind is None or not isinstance(value, dict | refs.Ref):
+        return None
+    loaded: Ref = getattr(refs, kind).load(value)
+    return loaded
+
+
+def _add_outlets(operator: StageOperator, lineage: StageLineage) -> None:
+    """Add the assets of Airflow that the task tells about, so that its graph and this one meet."""
+    from mlforge.lineage.names import asset_name
+
+    scheme = f"mlforge://{operator.use_case}/"
+    for outlet in operator.outlets:
+        noun = outlet.uri.removeprefix(scheme) if isinstance(outlet, Asset) else ""
+        if noun and not noun.startswith(_ALIASES):
+            lineage.write(asset_name(operator.use_case, noun))
