@@ -27,6 +27,7 @@ from mlforge.features import (
 )
 from mlforge.features.plan import OnlinePlan, make_plan, read_plan, write_plan
 from mlforge.features.reader import OnlineReader, RowFeatures
+from mlforge.features.sources import PostgresRows
 from mlforge.refs import FeaturePartition, PartitionRange, TrainingSet
 from mlforge.spec import UseCase
 from mlforge.spec.module import load_model_module
@@ -280,9 +281,10 @@ async def _read_through_trouble(plan: OnlinePlan) -> None:
     }
     reader = OnlineReader(plan, "scheduled_departure")
     before = await reader.read(row)
-    assert reader._connection is not None
+    assert isinstance(reader.source, PostgresRows)
+    assert reader.source.connection is not None
     with db.connect() as connection:
-        connection.execute("SELECT pg_terminate_backend(%(pid)s)", {"pid": reader._connection.info.backend_pid})
+        connection.execute("SELECT pg_terminate_backend(%(pid)s)", {"pid": reader.source.connection.info.backend_pid})
     assert await reader.read(row) == before
     with pytest.raises(FeatureError, match="lacks a key"):
         await reader.read({"carrier": "UA", "scheduled_departure": DAYS.end})
