@@ -14,6 +14,7 @@ from mlforge_airflow.operators.features import BuildFeaturesOperator, Materializ
 from mlforge_airflow.operators.ingest import ExtractPartitionOperator, PublishPartitionOperator
 from mlforge_airflow.operators.stale import MarkStaleOperator
 from mlforge_airflow.operators.training import RequestTrainingOperator
+from mlforge_airflow.operators.waiting import WaitForPartitionOperator
 
 if TYPE_CHECKING:
     from mlforge.spec import UseCase
@@ -27,6 +28,8 @@ Takes one day of every dataset from its source to the online store.
   through the same tasks in bulk.
 - **Backfill:** start one in Airflow for any days. Nothing that is live changes by it.
 
+A dataset that may be late has a task `wait_for_data`, which holds no worker; at its deadline it alerts and fails.
+
 Running a day again is safe: the same rows give the same content, and nothing is published twice.
 
 What follows: the asset `features` starts *monitoring*; `request_training` starts *training*, for the newest day only;
@@ -36,7 +39,7 @@ What follows: the asset `features` starts *monitoring*; `request_training` start
 
 def data_chain(use_case: UseCase) -> DAG:
     """Return the DAG that carries a daily partition from its sources to the online store."""
-    schedule = use_case.schedule
+    schedule, last_day = use_case.schedule, use_case.last_day
     dag = chain_dag(
         use_case,
         "data",
@@ -45,7 +48,7 @@ def data_chain(use_case: UseCase) -> DAG:
         schedule=CronPartitionTimetable(schedule.cron, timezone="UTC", key_format="%Y-%m-%d", run_offset=-1),
         start_date=_midnight(schedule.start),
         # A day's run is due when the day has ended.
-        end_date=_midnight(schedule.end + dt.timedelta(days=schedule.step_days)) if schedule.end else None,
+        end_date=_midnight(last_day + dt.timedelta(days=schedule.step_days)) if last_day else None,
         max_active_runs=4,
         params={**range_params(), "act_live": act_live_param()},
     )
@@ -60,7 +63,7 @@ def data_chain(use_case: UseCase) -> DAG:
             trigger_rule="all_done",
         )
         for dataset in use_case.datasets:
-            _publish_group(name, dataset) >> [build, mark]
+            _publish_group(use_case, dataset) >> [build, mark]
         materialize = MaterializeFeaturesOperator(
             task_id="materialize",
             use_case=name,
@@ -80,14 +83,17 @@ def _midnight(day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(), dt.UTC)
 
 
-def _publish_group(use_case: str, dataset: str) -> TaskGroup:
+def _publish_group(use_case: UseCase, dataset: str) -> TaskGroup:
+    name = use_case.name
     with TaskGroup(dataset, tooltip=f"{dataset}: from the source to the warehouse") as group:
-        extract = ExtractPartitionOperator(task_id="extract", use_case=use_case, dataset=dataset)
-        check = CheckPartitionOperator(task_id="check_contract", use_case=use_case, raw=extract.output)
+        extract = ExtractPartitionOperator(task_id="extract", use_case=name, dataset=dataset)
+        if use_case.dataset(dataset).source.wait is not None:
+            WaitForPartitionOperator(task_id="wait_for_data", use_case=name, dataset=dataset) >> extract
+        check = CheckPartitionOperator(task_id="check_contract", use_case=name, raw=extract.output)
         PublishPartitionOperator(
             task_id="publish",
-            use_case=use_case,
+            use_case=name,
             checked=check.output,
-            outlets=[use_case_asset(use_case, f"published/{dataset}")],
+            outlets=[use_case_asset(name, f"published/{dataset}")],
         )
     return group

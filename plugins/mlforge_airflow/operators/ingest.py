@@ -29,7 +29,9 @@ class ExtractPartitionOperator(StageOperator):
     def run_stage(self, run: StageRun) -> Ref:
         """Extract."""
         from mlforge import stages
+        from mlforge_airflow.hooks.connections import use_airflow_connections
 
+        use_airflow_connections()
         return stages.extract(replace(run, dataset=self.dataset))
 
 
