@@ -1,0 +1,371 @@
+"""A use case as it was inferred from data, before it is written: every choice with its reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mlforge.errors import SpecError
+from mlforge.scaffold import keys, targets, times
+from mlforge.scaffold.columns import Column, describe_columns
+from mlforge.scaffold.names import MAX_LENGTH, nearest_identifier, require_identifier, unique_name
+from mlforge.scaffold.reading import Sample
+from mlforge.scaffold.targets import SUSPICIOUS, Target
+from mlforge.scaffold.times import Partitions, Period, Windows
+from mlforge.spec.task import Task
+
+_MOST_CATEGORIES = 200
+_LONGEST_TEXT = 256
+_MOST_HISTORY = 5
+_LATER_ROWS = 0.01
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person said; what is None or empty is inferred.
+
+    Attributes:
+        entities: Each a column, or columns joined by `+`.
+        after: Columns that are known afterwards only.
+        known_after: Days after the event from which on the whole row is known.
+        taken_views: Names of feature views that other use cases have.
+    """
+
+    target: str | None = None
+    time: str | None = None
+    key: Sequence[str] = ()
+    entities: Sequence[str] = ()
+    after: Sequence[str] = ()
+    task: Task | None = None
+    positive: str | None = None
+    period: Period | None = None
+    dataset: str | None = None
+    owner: str | None = None
+    timezone: str = "UTC"
+    known_after: int | None = None
+    taken_views: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class View:
+    """A feature view: trailing statistics per value of an entity.
+
+    Attributes:
+        entity: Columns of the source, or none: then it is the weekday of the row's moment.
+    """
+
+    name: str
+    entity: tuple[Column, ...]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A use case that can be written.
+
+    Attributes:
+        asked: Columns that a caller sends, the time among them.
+        features: Those of them that the model sees as they are.
+        later: Columns that are known afterwards only, or look like it, with the reason.
+        left_out: Columns that nobody is asked for, with the reason.
+        history: Columns whose trailing means are features, the target first.
+        windows: Days of the two trailing windows.
+        known_after: Days after the event until a row is known; None for the end of its partition.
+        open_ended: Whether more partitions are to come.
+        other_times: Columns that could be the time too.
+        wishes: What a person said.
+    """
+
+    name: str
+    dataset: str
+    owner: str
+    timezone: str
+    sample: Sample
+    columns: Mapping[str, Column]
+    time: Column
+    partitions: Partitions
+    key: tuple[Column, ...]
+    target: Target
+    views: tuple[View, ...]
+    asked: tuple[Column, ...]
+    features: frozenset[str]
+    later: Mapping[str, str]
+    left_out: Mapping[str, str]
+    history: tuple[Column, ...]
+    training: Windows
+    known_after: int | None
+    open_ended: bool
+    other_times: tuple[str, ...]
+    wishes: Wishes
+
+    @property
+    def windows(self) -> tuple[int, int]:
+        """Days of the short and the long trailing window."""
+        return (28, 91) if self.partitions.period == "week" else (7, 28)
+
+    @property
+    def has_hours(self) -> bool:
+        """Whether rows have a time of day."""
+        return self.time.kind == "timestamp" and any(
+            moment.hour or moment.minute for moment in self.time.values.slice(0, 1000).to_pylist()
+        )
+
+    @property
+    def earlier_times(self) -> list[Column]:
+        """Other times that a caller sends: the model sees how long ago they were."""
+        return [column for column in self.asked if column.temporal and column is not self.time]
+
+
+def make_draft(name: str, sample: Sample, wishes: Wishes, *, today: dt.date) -> Draft:
+    """Return a use case inferred from a sample.
+
+    Args:
+        name: Its name.
+        sample: Rows of its source.
+        wishes: What a person said.
+        today: UTC day on which a schedule that goes on is told from one that has ended.
+
+    Raises:
+        SpecError: A name or a wish cannot be used.
+        SourceError: The data cannot give a training set.
+    """
+    check_names(name, wishes)
+    dataset = wishes.dataset or _dataset_name(sample)
+    where = sample.origin.label
+    sample = sample.once()
+    columns = describe_columns(sample, timezone=wishes.timezone)
+    for wish in (wishes.target, wishes.time, *wishes.key, *wishes.after, *_parts(wishes.entities)):
+        _require_known(wish, columns, where)
+    time, other_times = times.find_time(columns, where, chosen=wishes.time)
+    if wishes.target is None:
+        raise no_target(columns, time, where)
+    target = targets.choose_target(columns[wishes.target], where, task=wishes.task, positive=wishes.positive)
+    if target.column is time:
+        raise SpecError(f"{time.name!r} cannot be both the time and the target", where=where, hint="choose two columns")
+    partitions = times.find_partitions(time, where, chosen=wishes.period)
+    rows = len(sample.table)
+    usable = {name: column for name, column in columns.items() if name not in wishes.after}
+    key = tuple(columns[each] for each in wishes.key or keys.find_key(usable, time, target.column))
+    if wishes.key:
+        _require_key(key, where)
+    later = _later(columns, time, target, wishes.after, [column.name for column in key])
+    entities = _entities(wishes, columns, time, target, key, rows, later)
+    left_out = dict(sample.left_out) | _left_out(columns, target, key, entities, later, rows)
+    asked = tuple(
+        c for c in columns.values() if c is time or not (c is target.column or c.name in later or c.name in left_out)
+    )
+    return Draft(
+        name=name,
+        dataset=dataset,
+        owner=wishes.owner or "unknown",
+        timezone=wishes.timezone,
+        sample=sample,
+        columns=columns,
+        time=time,
+        partitions=partitions,
+        key=key,
+        target=target,
+        views=_views(name, entities, wishes.taken_views),
+        asked=asked,
+        features=frozenset(c.name for c in asked if _is_feature(c, time, key, rows)),
+        later=later,
+        left_out=left_out,
+        history=_history(columns, time, target, key, entities),
+        training=_windows(partitions, time, target, wishes.known_after),
+        known_after=wishes.known_after,
+        open_ended=not sample.whole or (today - partitions.end_of_last).days <= 2 * partitions.step_days,
+        other_times=tuple(other_times),
+        wishes=wishes,
+    )
+
+
+def check_names(name: str, wishes: Wishes) -> None:
+    """Check what can be checked before anything is read.
+
+    Raises:
+        SpecError: The use case or the dataset cannot be named so, or there is no such time zone.
+    """
+    from zoneinfo import available_timezones
+
+    require_identifier(name, "use case")
+    if wishes.dataset is not None:
+        require_identifier(wishes.dataset, "dataset")
+    if wishes.timezone not in available_timezones():
+        near = difflib.get_close_matches(wishes.timezone, available_timezones(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "write it as Europe/Vienna"
+        raise SpecError(f"there is no time zone {wishes.timezone!r}", hint=hint)
+
+
+def target_candidates(sample: Sample, wishes: Wishes) -> list[Column]:
+    """Return the columns of a sample that may be predicted, the likeliest first."""
+    columns = describe_columns(sample.once(), timezone=wishes.timezone)
+    return targets.candidates(columns, columns.get(wishes.time or ""))
+
+
+def no_target(columns: Mapping[str, Column], time: Column | None, where: str) -> SpecError:
+    """Return the error that no target is named; it lists the columns that can be one."""
+    found = targets.candidates(columns, time)
+    return SpecError(
+        "which column shall be predicted?",
+        where=where,
+        evidence=[f"{c.name}: {c.kind}, {c.distinct:,} values" for c in found],
+        hint=f"name it: --target {found[0].name!r}" if found else "there is none with two values or numbers",
+    )
+
+
+def _parts(entities: Iterable[str]) -> list[str]:
+    return [part for entity in entities for part in entity.split("+")]
+
+
+def _require_known(name: str | None, columns: Mapping[str, Column], where: str) -> None:
+    if name is None or name in columns:
+        return
+    near = difflib.get_close_matches(name, columns, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(columns)}"
+    raise SpecError(f"the source has no column {name!r}", where=where, hint=hint)
+
+
+def _dataset_name(sample: Sample) -> str:
+    stem = sample.origin.label.rstrip("/").rsplit("/", 1)[-1]
+    stem = stem.rsplit(".", 1)[-1] if sample.origin.source["kind"] == "sql" else stem.split(".", 1)[0]
+    return nearest_identifier(stem, fallback="rows")
+
+
+def _require_key(key: Sequence[Column], where: str) -> None:
+    import pyarrow as pa
+
+    gaps = [column.name for column in key if column.nulls]
+    names = [column.name for column in key]
+    if gaps or not keys.is_key(pa.table({column.name: column.values for column in key}), names):
+        what = f"has gaps in {gaps[0]!r}" if gaps else "is the same in rows that differ otherwise"
+        raise SpecError(
+            f"the key {', '.join(names)} {what}", where=where, hint="name more columns by --key, or leave it out"
+        )
+
+
+def _later(
+    columns: Mapping[str, Column], time: Column, target: Target, said: Iterable[str], key: Sequence[str]
+) -> dict[str, str]:
+    """Return the columns that nobody knows yet at the row's moment, with the reason."""
+    later = dict.fromkeys(said, "you said so")
+    for column in columns.values():
+        if column in (time, target.column) or column.name in later or column.name in key or column.constant:
+            continue
+        share = targets.later_share(column, time) if column.temporal else 0.0
+        if share > _LATER_ROWS:
+            later[column.name] = f"{share:.0%} of its times are later than {time.name}"
+            continue
+        told = targets.told_share(column, target)
+        if told >= SUSPICIOUS:
+            later[column.name] = f"suspicious: it alone tells {told:.0%} of {target.column.name}"
+    return later
+
+
+def _entities(
+    wishes: Wishes,
+    columns: Mapping[str, Column],
+    time: Column,
+    target: Target,
+    key: Sequence[Column],
+    rows: int,
+    later: Mapping[str, str],
+) -> list[tuple[Column, ...]]:
+    if wishes.entities:
+        chosen = [tuple(entity.split("+")) for entity in wishes.entities]
+        for name in _parts(wishes.entities):
+            column = columns[name]
+            if column.kind not in {"string", "integer"} or name in later or column in (time, target.column):
+                raise SpecError(
+                    f"{name!r} cannot be an entity: it is {column.kind}, or not known at the row's moment",
+                    where="--entity",
+                    hint="name a column with text or whole numbers that a caller knows",
+                )
+    else:
+        names = tuple(column.name for column in key)
+        usable = {name: column for name, column in columns.items() if name not in later}
+        chosen = keys.find_entities(usable, time, target.column, names, rows)
+    return [tuple(columns[name] for name in names) for names in chosen]
+
+
+def _views(name: str, entities: Sequence[tuple[Column, ...]], taken: Sequence[str]) -> tuple[View, ...]:
+    """All use cases share one feature registry, so the names of views begin with the use case's."""
+    used = [*taken]
+    views = []
+    for entity in entities or [()]:
+        ending = "_by_" + ("_".join(column.alias for column in entity) or "weekday")
+        ending = ending[: MAX_LENGTH - 4].rstrip("_")  # so that some of the use case's name stays
+        view = unique_name(name[: MAX_LENGTH - len(ending)].rstrip("_") + ending, used)
+        used.append(view)
+        views.append(View(view, entity))
+    return tuple(views)
+
+
+def _left_out(
+    columns: Mapping[str, Column],
+    target: Target,
+    key: Sequence[Column],
+    entities: Sequence[tuple[Column, ...]],
+    later: Mapping[str, str],
+    rows: int,
+) -> dict[str, str]:
+    needed = {column.name for group in (key, *entities) for column in group} | {target.column.name, *later}
+    left_out = {}
+    for column in columns.values():
+        reason = _useless(column, rows)
+        if reason and column.name not in needed:
+            left_out[column.name] = reason
+    return left_out
+
+
+def _useless(column: Column, rows: int) -> str | None:
+    if column.constant:
+        return "it is the same in every row"
+    if column.kind != "string":
+        return None
+    if column.highest > _LONGEST_TEXT or any(
+        not value.isprintable() for value in column.values.unique().to_pylist() if value is not None
+    ):
+        return "it is free text"
+    if column.distinct > max(_MOST_CATEGORIES, rows / 20):
+        return f"it has {column.distinct:,} different texts: too many to be categories"
+    return None
+
+
+def _is_feature(column: Column, time: Column, key: Sequence[Column], rows: int) -> bool:
+    """Return whether the model sees a field itself: no name of a single row or thing, no time."""
+    if column is time or column.temporal:
+        return False
+    if column.kind == "string":
+        return column.distinct <= _MOST_CATEGORIES
+    naming = keys.looks_like_a_name(column) or [column] == list(key)
+    return not (column.kind == "integer" and naming and column.distinct > 2)
+
+
+def _history(
+    columns: Mapping[str, Column],
+    time: Column,
+    target: Target,
+    key: Sequence[Column],
+    entities: Sequence[tuple[Column, ...]],
+) -> tuple[Column, ...]:
+    names = {column.name for group in (key, *entities) for column in group}
+    usable = [
+        column
+        for column in columns.values()
+        if column.numeric and not column.constant and column.name not in names and not keys.looks_like_a_name(column)
+        and column not in (time, target.column)
+    ]  # fmt: skip
+    return (target.column, *usable[: _MOST_HISTORY - 1])
+
+
+def _windows(partitions: Partitions, time: Column, target: Target, known_after: int | None) -> Windows:
+    import numpy as np
+    import pyarrow as pa
+
+    outcomes = target.outcomes
+    known = np.isfinite(outcomes)
+    days = time.values.cast(pa.date32(), safe=False).filter(pa.array(known)).to_pylist()
+    middle = float(np.median(outcomes[known])) if target.task == "regression" else 0.5
+    labels = [(day, bool(outcome > middle)) for day, outcome in zip(days, outcomes[known], strict=True)]
+    return times.fit_windows(partitions, labels, known_after or 0)
