@@ -6,6 +6,7 @@ import json
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,6 +74,9 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
         # Nothing of it is needed any more: its own orderly end takes half a minute.
         process.kill()
         process.wait(timeout=20)
+        for socket in Path(tempfile.gettempdir()).glob("seaweedfs-*.sock"):
+            if socket.stem.rsplit("-", 1)[1] in " ".join(map(str, process.args)):
+                socket.unlink()
 
 
 def _command(store: ObjectStore, folder: Path) -> list[str]:

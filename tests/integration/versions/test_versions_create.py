@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from flight_examples import feature_frame, make_training_set
-from flight_sources import ask
+from flight_examples import make_training_set
+from flight_sources import ask, real_rows
 from mlforge import db
 from mlforge.errors import DataVersionError, RetryableError, ServiceUnavailableError
 from mlforge.settings import Settings
 from mlforge.spec import UseCase
 from mlforge.versions import Created, DataRepository, create_version
+from processes import die_with_parent
 
 pytestmark = pytest.mark.integration
 
@@ -65,7 +66,7 @@ def test_a_file_depends_on_the_rows_only(
 ) -> None:
     """Rows in another order in the table, written anew without the file of before."""
     first = repository.resolve("flight_delays/flights")
-    publish("2013-04-01..2013-04-03", lambda rows: rows.assign(distance=500).iloc[::-1])
+    publish("2013-04-01..2013-04-03", lambda rows: rows.assign(distance=rows["distance"].astype(int) + 1))
     publish("2013-04-01..2013-04-03", lambda rows: rows.iloc[::-1])
     for path in (repository.root / "flight_delays/flights/data").iterdir():
         path.unlink()
@@ -112,7 +113,8 @@ def test_calls_at_once_make_one_version(
 
 
 def test_a_training_set_is_versioned_as_it_is(new_repository: Path, flight_delays: UseCase) -> None:
-    frame = feature_frame().head(500)
+    key = list(flight_delays.prediction.key)
+    frame = real_rows().rename(columns={"time_hour": key[-1]})[[*key, "arr_delay"]].head(500)
     training_set = make_training_set(flight_delays, frame=frame)
     ask_nothing(
         "INSERT INTO ledger.training_sets (use_case, partition_key, as_of, rows, uri, content_hash, feature_service,"
@@ -129,51 +131,77 @@ def test_a_training_set_is_versioned_as_it_is(new_repository: Path, flight_delay
         create_version(flight_delays, training_set="2013-02-01", who="ann")
 
 
-STOPPED = """
+KILLED_BEFORE_ITS_TAG = """
 import sys
 from mlforge.spec import load_use_case
 from mlforge.versions import create_version
-from mlforge.versions import create, export, repository
-place = sys.argv[1]
-def stop(*_, **__):
+from mlforge.versions.repository import DataRepository
+def stop(*_):
     print("stopped", flush=True)
     sys.stdin.read()
-if place == "export":
-    write, calls = export._write_partition, []
-    def one(*arguments):
-        calls.append(1)
-        return stop() if len(calls) == 2 else write(*arguments)
-    export._write_partition = one
-elif place == "files":
-    record = repository.DataRepository.record_files
-    repository.DataRepository.record_files = lambda *arguments: (record(*arguments), stop())
-elif place == "commit":
-    repository.DataRepository.tag_head = stop
-else:
-    create.record_version = stop
+DataRepository.tag_head = stop
 create_version(load_use_case("flight_delays"), dataset="flights", note="killed", who="ann")
 """
 
 
-@pytest.mark.parametrize("place", ["export", "files", "commit", "tag"])
-def test_what_a_kill_leaves_is_mended(
-    place: str, make: Callable[..., Created], publish: Callable[..., UseCase], new_repository: Path
+def test_a_kill_between_commit_and_tag_is_mended(
+    make: Callable[..., Created], publish: Callable[..., UseCase], new_repository: Path
 ) -> None:
     publish()
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", STOPPED, place], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-W", "ignore", "-c", KILLED_BEFORE_ITS_TAG],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=die_with_parent,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"stopped\n"
     process.kill()
     process.communicate()
-    created = make(note="again")
     # Once it is committed it is a version: it is finished, not made a second time.
-    assert created.new == (place in ("export", "files"))
-    assert created.version.note == ("again" if created.new else "killed")
-    assert [str(name) for name in DataRepository.open().names()] == ["flight_delays/flights/v1"]
-    assert ask("SELECT version, note FROM ledger.dataset_versions") == [("v1", created.version.note)]
+    assert not make(note="again").new
+    assert one_version() == "killed"
+
+
+class Ended(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize(
+    ("place", "note"),
+    [
+        ("mlforge.versions.export._remove_others", "again"),
+        ("mlforge.versions.repository.DataRepository.commit", "again"),
+        ("mlforge.versions.create.record_version", "ended"),
+    ],
+)
+def test_an_end_anywhere_is_mended(
+    place: str,
+    note: str,
+    make: Callable[..., Created],
+    publish: Callable[..., UseCase],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish()
+
+    def end(*_: Any) -> None:
+        raise Ended
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, end)
+        with pytest.raises(Ended):
+            make(note="ended")
+    assert make(note="again").new == (note == "again")
+    assert one_version() == note
     assert not make().new
+
+
+def one_version() -> str:
+    """Return the note of the only version that there is, in git as in the ledger."""
+    (name,) = DataRepository.open().names()
+    ((version, note),) = ask("SELECT version, note FROM ledger.dataset_versions")
+    assert (name.version, DataRepository.open().read(name).note) == (version, note) == ("v1", note)
+    return str(note)
 
 
 def test_a_forgotten_lock_is_removed_and_a_fresh_one_respected(
