@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
-from typing import Any, LiteralString
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
 from mlforge import db, storage
-from mlforge.contracts.policy import require_policy
-from mlforge.contracts.rules import Verdict
+from mlforge.contracts import results
+from mlforge.contracts.custom import judge_custom, require_expectations
+from mlforge.contracts.judge import judge
+from mlforge.contracts.marking import mark_rows, with_examples
+from mlforge.contracts.measure import measure
+from mlforge.contracts.page import store_page
+from mlforge.contracts.policy import Counts, Decision, contract_error, decide, sets_aside, total
+from mlforge.contracts.results import CheckResult
+from mlforge.contracts.rules import Finding, Rule
 from mlforge.contracts.staging import (
     RULES,
     claim_partitions,
@@ -22,24 +30,32 @@ from mlforge.contracts.staging import (
     staging_table,
 )
 from mlforge.contracts.translate import translate
-from mlforge.contracts.validate import validate
 from mlforge.db.content import EMPTY_HASH, combine_hashes, partition_hashes
 from mlforge.errors import MLForgeError, StaleAttemptError
 from mlforge.refs import CheckedPartition, RawPartition, code_version
-from mlforge.spec import Contract, UseCase
+from mlforge.spec import UseCase
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TIMES = ["partition_key", "event_timestamp", "known_at"]
-_EXAMPLES = 5
 
-_MARK: LiteralString = """
-    UPDATE {table} AS staged SET _rules = broken.rules
-    FROM (SELECT row_id, array_agg(rule ORDER BY rule) AS rules
-          FROM unnest(%(ids)s::bigint[], %(rules)s::text[]) AS found(row_id, rule) GROUP BY row_id) AS broken
-    WHERE staged._row_id = broken.row_id
-"""
-_COUNTS: LiteralString = """
-    SELECT partition_key, sum(_copies)::bigint, count(*), count(_rules) FROM {table} GROUP BY partition_key
-"""
+
+@dataclass(frozen=True)
+class _Check:
+    """What is being checked: rows of some partitions, in a staging table of their own."""
+
+    use_case: UseCase
+    dataset: str
+    partition_key: str
+    table: str
+    attempt: int
+    extra_columns: tuple[str, ...]
+
+    @property
+    def where(self) -> str:
+        """Use case, dataset and partition, for errors."""
+        return f"{self.use_case.name}.{self.dataset} {self.partition_key}"
 
 
 def check_partition(use_case: UseCase, raw: RawPartition) -> CheckedPartition:
@@ -53,23 +69,25 @@ def check_partition(use_case: UseCase, raw: RawPartition) -> CheckedPartition:
         The staging table, claimed by a new attempt: older attempts on the same partitions cannot publish any more.
 
     Raises:
-        ContractError: A rule on a whole partition is broken, or more rows than `quarantine_up_to` are. Nothing is
-            left in staging; the results are in `ledger.contract_results`.
+        ContractError: The policy refuses a partition; the error names a page with the results. Nothing is left in
+            staging; the results are in `ledger.contract_checks` and `ledger.contract_results`.
         SpecError: The contract has a rule that cannot be checked.
         StaleAttemptError: A newer attempt has claimed one of the partitions meanwhile.
     """
     import pyarrow.parquet as pq
 
-    contract = use_case.contract(raw.dataset)
-    rules = translate(contract)
+    rules = translate(use_case.contract(raw.dataset))
+    require_expectations(rules)
     rows = pq.read_table(io.BytesIO(storage.read_bytes(raw.uri, content_hash=raw.content_hash)))
     code = code_version(use_case.folder)
     attempt = claim_partitions(use_case, raw, code)
     table = staging_table(use_case.name, raw.dataset, attempt)
+    extra = _extra_columns(use_case, raw.dataset, rows)
+    check = _Check(use_case, raw.dataset, raw.partition_key, table, attempt, extra)
     try:
-        load_staging(use_case, raw, rows, table)
-        verdicts = validate(table, rules)
-        return _settle(use_case, raw, verdicts, table, attempt)
+        found, findings, decisions = _examine(check, rows, rules)
+        _refuse(check, found, findings, decisions)
+        return _checked(check, raw, findings, decisions)
     except (MLForgeError, psycopg.Error) as error:
         newest = is_newest(use_case, raw, attempt, code)
         drop_staging(table)
@@ -77,111 +95,123 @@ def check_partition(use_case: UseCase, raw: RawPartition) -> CheckedPartition:
             raise
         raise StaleAttemptError(
             "a newer attempt has claimed the partition",
-            where=f"{use_case.name}.{raw.dataset} {raw.partition_key}",
+            where=check.where,
             hint="nothing to do: the newer attempt publishes",
         ) from error
 
 
-def _settle(
-    use_case: UseCase, raw: RawPartition, verdicts: Sequence[Verdict], table: str, attempt: int
-) -> CheckedPartition:
-    """Write the verdicts down, mark the rows, and return the reference if the policy allows it."""
-    contract = use_case.contract(raw.dataset)
-    staged = sql.Identifier("staging", table)
+def preview_rows(use_case: UseCase, dataset: str, key: str, rows: pa.Table) -> CheckResult:
+    """Check rows without publishing anything, claiming a partition or writing to the ledger.
+
+    Args:
+        use_case: The use case.
+        dataset: One of its datasets.
+        key: The partitions that the rows are of, for the result.
+        rows: At least the contract's columns, in its types.
+
+    Raises:
+        SpecError: The contract has a rule that cannot be checked.
+    """
+    rules = translate(use_case.contract(dataset))
+    require_expectations(rules)
     with db.connect() as connection:
-        _mark(connection, staged, verdicts)
-        counts = {key: rest for key, *rest in connection.execute(sql.SQL(_COUNTS).format(table=staged)).fetchall()}
-        examples = {
-            verdict.rule.name: _examples(connection, staged, contract, verdict)
-            for verdict in verdicts
-            if verdict.row_ids
+        row = connection.execute("SELECT nextval('ledger.attempt_numbers')").fetchone()
+    attempt = int(row[0]) if row else 0
+    table = staging_table(use_case.name, dataset, attempt)
+    check = _Check(use_case, dataset, key, table, attempt, _extra_columns(use_case, dataset, rows))
+    try:
+        found, *_ = _examine(check, rows, rules, keep=False)
+        return found
+    finally:
+        drop_staging(table)
+
+
+def _extra_columns(use_case: UseCase, dataset: str, rows: pa.Table) -> tuple[str, ...]:
+    known = set(use_case.contract(dataset).column_names)
+    return tuple(name for name in rows.column_names if name not in known)
+
+
+def _examine(
+    check: _Check, rows: pa.Table, rules: Sequence[Rule], *, keep: bool = True
+) -> tuple[CheckResult, list[Finding], dict[str, Decision]]:
+    """Load the rows, measure and judge them, mark those to be set aside, and write it all down."""
+    contract, dataset = check.use_case.contract(check.dataset), check.use_case.dataset(check.dataset)
+    one_by_one = any(rule.query or rule.custom for rule in rules)
+    unique = load_staging(check.use_case, check.dataset, rows, check.table, indexed=one_by_one)
+    with db.connect() as connection:
+        known = [tuple(contract.key)] if unique else []
+        figures = measure(connection, check.table, rules, rows=len(rows), known_unique=known)
+        findings = judge([rule for rule in rules if rule.custom is None], figures)
+        findings += judge_custom([rule for rule in rules if rule.custom], check.table, list(figures.counts))
+        findings = with_examples(connection, check.table, contract, findings)
+        counts = mark_rows(connection, check.table, dataset, findings) or {
+            key: Counts(came, distinct, 0) for key, (came, distinct) in figures.counts.items()
         }
-        _record(connection, raw, contract, attempt, verdicts, examples)
-        hashes = dict.fromkeys(use_case.partition_keys(raw.partition_key), EMPTY_HASH)
-        columns = [*contract.column_names, *TIMES]
-        hashes |= partition_hashes(connection, staged, columns, sql.SQL(f"{RULES} IS NULL"))
-    where = f"{use_case.name}.{raw.dataset} {raw.partition_key}"
-    require_policy(use_case.dataset(raw.dataset), where, verdicts, counts, examples)
-    rows_in, distinct, set_aside = (sum(count[place] for count in counts.values()) for place in range(3))
+        decisions = decide(dataset, counts, findings, check.extra_columns)
+        if keep:
+            names = (check.use_case.name, check.dataset, check.attempt)
+            results.record(connection, names, contract, decisions, findings, check.extra_columns)
+        return _result(connection, check, findings, decisions), findings, decisions
+
+
+def _result(
+    connection: psycopg.Connection[Any], check: _Check, findings: Sequence[Finding], decisions: dict[str, Decision]
+) -> CheckResult:
+    name, keys = check.use_case.name, sorted(decisions)
+    first = keys[0] if len(keys) > 1 else None
+    before = results.history(connection, name, check.dataset, keys[-1] if keys else "", first)
+    now = {key: (decision.outcome, decision.counts) for key, decision in decisions.items()}
+    outcomes = {decision.outcome for decision in decisions.values()}
+    return CheckResult(
+        use_case=name,
+        dataset=check.dataset,
+        partition_key=check.partition_key,
+        contract_version=check.use_case.contract(check.dataset).version,
+        attempt=check.attempt,
+        outcome=next((each for each in ("failed", "quarantined", "warned") if each in outcomes), "passed"),
+        counts=total(decision.counts for decision in decisions.values()),
+        rules=results.summarise(findings, decisions),
+        checked_at=datetime.now(UTC),
+        reasons=tuple(f"{key}: {why}" for key, decision in sorted(decisions.items()) for why in decision.reasons),
+        extra_columns=check.extra_columns,
+        partitions={**before, **now},
+    )
+
+
+def _refuse(check: _Check, found: CheckResult, findings: Sequence[Finding], decisions: dict[str, Decision]) -> None:
+    """Store the page, and raise the error if the policy refuses a partition."""
+    page = store_page(check.use_case, found)
+    error = contract_error(check.where, check.use_case.dataset(check.dataset), decisions, findings, page)
+    if error is not None:
+        raise error
+
+
+def _checked(
+    check: _Check, raw: RawPartition, findings: Sequence[Finding], decisions: dict[str, Decision]
+) -> CheckedPartition:
+    contract, dataset = check.use_case.contract(check.dataset), check.use_case.dataset(check.dataset)
+    hashes = dict.fromkeys(check.use_case.partition_keys(check.partition_key), EMPTY_HASH)
+    with db.connect() as connection:
+        staged = sql.Identifier("staging", check.table)
+        hashes |= partition_hashes(connection, staged, [*contract.column_names, *TIMES], sql.SQL(f"{RULES} IS NULL"))
+    counts = total(decision.counts for decision in decisions.values())
+    aside = [finding.rule.name for finding in findings if sets_aside(dataset, finding.rule)]
+    warnings = results.warnings(findings, aside)
+    if check.extra_columns and dataset.policy.extra_columns == "warn":
+        warnings.append(f"columns that the contract does not name: {', '.join(check.extra_columns)}")
     return CheckedPartition(
-        use_case=use_case.name,
+        use_case=raw.use_case,
         dataset=raw.dataset,
         partition_key=raw.partition_key,
-        uri=f"staging.{table}",
-        rows=distinct - set_aside,
+        uri=f"staging.{check.table}",
+        rows=counts.kept,
         content_hash=combine_hashes(hashes),
-        code_version=code_version(use_case.folder),
-        attempt=attempt,
-        rows_in=rows_in,
-        rows_quarantined=set_aside,
-        rows_duplicate=rows_in - distinct,
+        code_version=code_version(check.use_case.folder),
+        attempt=check.attempt,
+        rows_in=counts.rows_in,
+        rows_quarantined=counts.broken,
+        rows_duplicate=counts.duplicate,
         raw_uri=raw.uri,
         raw_hash=raw.content_hash,
-        warnings=tuple(_warnings(verdicts)),
+        warnings=tuple(warnings),
     )
-
-
-def _mark(connection: psycopg.Connection[Any], staged: sql.Identifier, verdicts: Sequence[Verdict]) -> None:
-    found = [
-        (row_id, verdict.rule.name)
-        for verdict in verdicts
-        if verdict.rule.severity == "error"
-        for row_id in verdict.row_ids
-    ]
-    if found:
-        values = {"ids": [row_id for row_id, _ in found], "rules": [rule for _, rule in found]}
-        connection.execute(sql.SQL(_MARK).format(table=staged), values)
-
-
-def _examples(
-    connection: psycopg.Connection[Any], staged: sql.Identifier, contract: Contract, verdict: Verdict
-) -> list[dict[str, Any]]:
-    """Return the key and the columns in question of the first few rows that break a rule."""
-    names = list(dict.fromkeys([*contract.key, *verdict.rule.columns])) or contract.column_names
-    query = sql.SQL("SELECT to_jsonb(shown) FROM (SELECT {} FROM {} WHERE _row_id = ANY(%s) ORDER BY _row_id) AS shown")
-    columns = sql.SQL(", ").join(map(sql.Identifier, names))
-    ids = list(verdict.row_ids[:_EXAMPLES])
-    return [row for (row,) in connection.execute(query.format(columns, staged), [ids]).fetchall()]
-
-
-def _record(
-    connection: psycopg.Connection[Any],
-    raw: RawPartition,
-    contract: Contract,
-    attempt: int,
-    verdicts: Sequence[Verdict],
-    examples: dict[str, list[dict[str, Any]]],
-) -> None:
-    observed = [
-        {"examples": examples[verdict.rule.name]} if verdict.row_ids else verdict.observed for verdict in verdicts
-    ]
-    connection.execute(
-        "INSERT INTO ledger.contract_results (use_case, dataset, partition_key, attempt, contract_version, rule,"
-        " severity, passed, rows_checked, rows_failed, observed)"
-        " SELECT %(use_case)s, %(dataset)s, %(key)s, %(attempt)s, %(version)s, found.* FROM unnest(%(rules)s::text[],"
-        " %(severities)s::text[], %(passed)s::boolean[], %(checked)s::bigint[], %(failed)s::bigint[],"
-        " %(observed)s::jsonb[]) AS found",
-        {
-            "use_case": raw.use_case,
-            "dataset": raw.dataset,
-            "key": raw.partition_key,
-            "attempt": attempt,
-            "version": contract.version,
-            "rules": [verdict.rule.name for verdict in verdicts],
-            "severities": [verdict.rule.severity for verdict in verdicts],
-            "passed": [verdict.passed for verdict in verdicts],
-            "checked": [raw.rows] * len(verdicts),
-            "failed": [len(verdict.row_ids) for verdict in verdicts],
-            "observed": [json.dumps(value) for value in observed],
-        },
-    )
-
-
-def _warnings(verdicts: Sequence[Verdict]) -> list[str]:
-    return [
-        f"{verdict.rule.name}: {len(verdict.row_ids)} rows"
-        if verdict.rule.scope == "row"
-        else f"{verdict.rule.name}: {verdict.observed}"
-        for verdict in verdicts
-        if not verdict.passed and verdict.rule.severity == "warning"
-    ]

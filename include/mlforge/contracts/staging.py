@@ -94,8 +94,18 @@ def drop_staging(table: str) -> None:
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier("staging", table)))
 
 
-def load_staging(use_case: UseCase, raw: RawPartition, rows: pa.Table, table: str) -> None:
+def load_staging(use_case: UseCase, dataset: str, rows: pa.Table, table: str, *, indexed: bool = False) -> bool:
     """Load rows into a new staging table, exact copies once, with their partition and their two times.
+
+    Args:
+        use_case: The use case.
+        dataset: One of its datasets.
+        rows: At least the contract's columns, in its types.
+        table: The table's name in the schema `staging`.
+        indexed: Whether partitions are going to be asked one by one.
+
+    Returns:
+        Whether it is certain that no two rows share their key.
 
     Raises:
         SpecError: The use case's SQL for a time cannot be computed.
@@ -103,21 +113,25 @@ def load_staging(use_case: UseCase, raw: RawPartition, rows: pa.Table, table: st
     import adbc_driver_manager
     from adbc_driver_postgresql import dbapi
 
-    contract = use_case.contract(raw.dataset)
-    statement = _create_statement(use_case, raw.dataset, contract, table)
+    contract = use_case.contract(dataset)
+    statement = _create_statement(use_case, dataset, contract, table)
+    distinct, unique = _once(rows.select(contract.column_names), contract)
     url = f"{get_settings().postgres_url()}?options=-c%20timezone%3DUTC"
     with dbapi.connect(url) as connection, connection.cursor() as cursor:
-        cursor.adbc_ingest(_LANDING, _once(rows.select(contract.column_names)), mode="create", temporary=True)
+        cursor.adbc_ingest(_LANDING, distinct, mode="create", temporary=True)
         try:
             cursor.execute(statement)
         except adbc_driver_manager.Error as error:
             raise SpecError(
-                f"the times of {raw.dataset!r} cannot be computed: {str(error).splitlines()[0]}",
+                f"the times of {dataset!r} cannot be computed: {str(error).splitlines()[0]}",
                 where=str(use_case.folder / "use_case.yaml"),
-                hint=f"correct `event_timestamp` and `known_at` of datasets.{raw.dataset}",
+                hint=f"correct `event_timestamp` and `known_at` of datasets.{dataset}",
             ) from error
         cursor.execute(f"DROP TABLE {_LANDING}")
+        if indexed:
+            cursor.execute(f"CREATE INDEX ON {sql.Identifier('staging', table).as_string(None)} (partition_key)")
         connection.commit()
+    return unique
 
 
 def _create_statement(use_case: UseCase, dataset: str, contract: Contract, table: str) -> str:
@@ -141,11 +155,24 @@ def _create_statement(use_case: UseCase, dataset: str, contract: Contract, table
     )
 
 
-def _once(rows: pa.Table) -> pa.Table:
-    """Return each distinct row once, numbered, with the number of its copies."""
+def _once(rows: pa.Table, contract: Contract) -> tuple[pa.Table, bool]:
+    """Return each distinct row once, numbered, with the number of its copies; and whether no two share their key."""
     import pyarrow as pa
 
-    grouped = rows.group_by(rows.column_names, use_threads=False).aggregate([([], "count_all")])
-    distinct = grouped.select(rows.column_names).cast(rows.schema)
-    distinct = distinct.append_column(COPIES, grouped["count_all"].cast(pa.int64()))
-    return distinct.append_column(ROW_ID, pa.array(range(1, len(distinct) + 1), pa.int64()))
+    if _keys_differ(rows, contract):
+        distinct = rows.append_column(COPIES, pa.repeat(pa.scalar(1, pa.int64()), len(rows)))
+        unique = True
+    else:
+        grouped = rows.group_by(rows.column_names, use_threads=False).aggregate([([], "count_all")])
+        distinct = grouped.select(rows.column_names).cast(rows.schema)
+        distinct = distinct.append_column(COPIES, grouped["count_all"].cast(pa.int64()))
+        unique = False
+    return distinct.append_column(ROW_ID, pa.array(range(1, len(distinct) + 1), pa.int64())), unique
+
+
+def _keys_differ(rows: pa.Table, contract: Contract) -> bool:
+    """Return whether all keys differ: asked faster than whether all rows do. Floats are left to the database."""
+    if not contract.key or any(c.sql_type == "double precision" for c in contract.columns if c.name in contract.key):
+        return False
+    groups = rows.select(contract.key).group_by(contract.key, use_threads=False).aggregate([([], "count_all")])
+    return len(groups) == len(rows)

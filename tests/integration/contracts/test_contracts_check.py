@@ -1,29 +1,29 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from flight_sources import ask, checked, published, reading, real_rows, staging_tables
+from mlforge import db
 from mlforge.contracts import check_partition
+from mlforge.contracts.judge import library
+from mlforge.contracts.measure import measure
+from mlforge.contracts.rules import Rule
 from mlforge.contracts.staging import claim_partitions, load_staging, staging_table
 from mlforge.contracts.translate import translate
-from mlforge.contracts.validate import _batch, _rows_where, _run
 from mlforge.errors import ContractError, SpecError
 from mlforge.ingest import extract_partition
 from mlforge.refs import PartitionRange
-from mlforge.settings import Settings
+from mlforge.settings import Settings, get_settings
 from mlforge.spec import UseCase
+from mlforge.spec.datasets import Policy
 
 pytestmark = pytest.mark.integration
 DAY = "2013-04-02"
-COMPLETE = {
-    "result_format": "COMPLETE",
-    "unexpected_index_column_names": ["_row_id"],
-    "partial_unexpected_count": 100,
-    "exclude_unexpected_values": True,
-}
+HALF = Policy(broken_rows="quarantine", quarantine_up_to=0.5)
 STRICT = "2013-04-01..2013-04-03"
 
 
@@ -56,7 +56,7 @@ def test_broken_rows_are_all_found_and_set_aside(database: Settings, flight_dela
     broken = places(rows, 300)
     rows.loc[broken, "distance"] = "7"
     rows.loc[broken[:2], "carrier"] = "??"
-    done = published(reading(flight_delays, rows, tmp_path / "flights.csv", quarantine_up_to=0.5), DAY)
+    done = published(reading(flight_delays, rows, tmp_path / "flights.csv", policy=HALF), DAY)
     assert (done.rows, done.rows_quarantined) == (681, 300)
     found = ask("SELECT rules, count(*) FROM quarantine.rows GROUP BY rules ORDER BY 2")
     rules = {rule for broken_rules, _ in found for rule in broken_rules}
@@ -82,7 +82,10 @@ def test_more_than_the_policy_allows_publishes_nothing(
         checked(reading(flight_delays, rows, tmp_path / "flights.csv"), STRICT)
     message = str(raised.value)
     assert "flight_delays.flights 2013-04-01..2013-04-03, rule hour_and_minute_agree_with_sched_dep_time" in message
-    assert "of 981 rows of 1 of 3 partitions, such as 2013-04-02" in message
+    assert "of 2013-04-02, one of 1 of 3 partitions: 40 of 981 rows" in message
+    page = re.search(r"see file://(\S+[.]html);", message)
+    assert page is not None
+    assert "2013-04-02: 40 of 981 rows" in Path(page.group(1)).read_text()
     assert '"carrier"' in message
     assert staging_tables() == []
     assert ask("SELECT to_regclass('warehouse.flight_delays__flights')") == [(None,)]
@@ -95,7 +98,7 @@ def test_row_count_bounds_hold_for_each_day_of_a_range(
     rows = real_rows()
     rows = rows.drop(rows.index[rows["time_hour"].str.startswith(DAY)][100:])
     use_case = reading(flight_delays, rows, tmp_path / "flights.csv")
-    with pytest.raises(ContractError, match=r"rule rows_per_day: 1 of 3 partitions .*2013-04-02 has 100"):
+    with pytest.raises(ContractError, match=r"rows_per_day: broken as a whole in 1 of 3 partitions.*04-02 has 100"):
         checked(use_case, STRICT)
     assert published(use_case, "2013-04-01").rows == 978
 
@@ -160,17 +163,28 @@ def test_each_condition_in_sql_finds_what_its_expectation_finds(
     table = staging_table("flight_delays", "weather", claim_partitions(use_case, raw, raw.code_version))
     import pyarrow.parquet as pq
 
-    load_staging(use_case, raw, pq.read_table(raw.uri.removeprefix("file://")), table)
-    native = [rule for rule in translate(use_case.contract("weather")) if rule.broken and "column" in rule.arguments]
-    with _batch(table) as batch:
-        found = _run(batch, native, COMPLETE)
-    by_expectation = {
-        rule.name: sorted(i for ids in found[rule.name].get("unexpected_index_list") or [] for i in ids["_row_id"])
-        for rule in native
-    }
-    by_condition = {rule.name: list(_rows_where(rule.broken or "", table)) for rule in native}
+    load_staging(use_case, "weather", pq.read_table(raw.uri.removeprefix("file://")), table)
+    native = [rule for rule in translate(use_case.contract("weather")) if rule.expectation]
+    by_expectation = _ask_expectations(native, table)
+    with db.connect() as connection:
+        figures = measure(connection, table, native, rows=1)
+    by_condition = {rule.name: int(figures.values[rule.name]["2013-04-01"] or 0) for rule in native}
     assert by_condition == by_expectation
     assert sum(map(bool, by_condition.values())) >= 9
+
+
+def _ask_expectations(rules: list[Rule], table: str) -> dict[str, int]:
+    """Return how many rows break each rule's own expectation."""
+    gx, context = library()
+    url = get_settings().postgres_url(driver="psycopg") + "?options=-c%20search_path%3Dstaging"
+    source = context.data_sources.add_postgres(table, connection_string=url, create_temp_table=False)
+    batch = source.add_table_asset(table, table_name=table).add_batch_definition_whole_table("whole").get_batch()
+    suite = gx.ExpectationSuite(name=table)
+    for rule in rules:
+        suite.expectations.append(getattr(gx.expectations, rule.expectation)(**rule.arguments, meta={"r": rule.name}))
+    results = batch.validate(suite, result_format="BASIC").results
+    source.get_engine().dispose()
+    return {result.expectation_config.meta["r"]: result.result["unexpected_count"] for result in results}
 
 
 def test_a_raw_file_that_was_changed_is_refused(database: Settings, flight_delays: UseCase) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,38 +68,125 @@ def test_a_bound_that_is_not_zero_holds_for_the_partition(tmp_path: Path) -> Non
     rules = rules_of(tmp_path, quality)
     assert list(rules) == ["few", "rows"]
     assert {rule.scope for rule in rules.values()} == {"partition"}
-    query = rules["few"].arguments["unexpected_rows_query"]
-    assert '(100.0 * count(*) FILTER (WHERE "n" IS NULL) / count(*)) < 5' in query
-    assert "count(*) BETWEEN 1 AND 9" in rules["rows"].arguments["unexpected_rows_query"]
+    assert rules["few"].aggregate == '100.0 * count(*) FILTER (WHERE "n" IS NULL) / nullif(count(*), 0)'
+    assert (rules["few"].bound.text, rules["rows"].bound.text) == ("below 5 %", "between 1 and 9 rows")
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [{"mustBe": 0}, {"mustBe": 0, "unit": "percent"}, {"mustBeLessOrEqualTo": 0, "unit": "percent"},
+     {"mustBeLessThan": 1}],
+)  # fmt: skip
+def test_a_rule_that_allows_no_row_holds_for_each_row(tmp_path: Path, bound: dict[str, Any]) -> None:
+    (rule,) = rules_of(tmp_path, quality=[{"metric": "nullValues", **bound}]).values()
+    assert (rule.scope, rule.broken) == ("row", '"n" IS NULL')
+
+
+@pytest.mark.parametrize(
+    ("bound", "right", "wrong"),
+    [
+        ({"mustBe": 3}, [3], [2, 4]),
+        ({"mustNotBe": 3}, [2, 4], [3]),
+        ({"mustBeGreaterThan": 3}, [3.1, 4], [3, 2]),
+        ({"mustBeGreaterOrEqualTo": 3}, [3, 4], [2.9]),
+        ({"mustBeLessThan": 3}, [2.9], [3, 4]),
+        ({"mustBeLessOrEqualTo": 3}, [3], [3.1]),
+        ({"mustBeBetween": [3, 5]}, [3, 4, 5], [2.9, 5.1]),
+        ({"mustNotBeBetween": [3, 5]}, [2.9, 5.1], [3, 4, 5]),
+        ({"mustBe": True}, [1.0], [0.0]),
+    ],
+)
+def test_every_operator_of_the_standard(
+    tmp_path: Path, bound: dict[str, Any], right: list[float], wrong: list[float]
+) -> None:
+    rule = rules_of(tmp_path, [{"name": "r", "type": "sql", "query": "SELECT max(n) FROM ${table}", **bound}])["r"]
+    assert [rule.bound.holds(figure) for figure in right] == [True] * len(right)
+    assert [rule.bound.holds(figure) for figure in [*wrong, None, float("nan")]] == [False] * (len(wrong) + 2)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT AVG(n) FROM ${table}",
+        "SELECT COUNT(*) FROM {object} WHERE n IN (SELECT max(n) FROM {object})",
+        "SELECT COUNT(*) FROM ${table} WHERE n > 1 GROUP BY n LIMIT 1",
+        "SELECT COUNT(DISTINCT n) FROM ${table} AS t WHERE t.n > 1;",
+    ],
+)
+def test_a_query_whose_rows_cannot_be_found_is_asked_of_the_whole_partition(tmp_path: Path, query: str) -> None:
+    (rule,) = rules_of(tmp_path, [{"type": "sql", "query": query, "mustBe": 0}]).values()
+    assert (rule.scope, rule.broken) == ("partition", None)
+    assert rule.query is not None
+    assert "${table}" in rule.query
+
+
+def test_an_entry_below_a_column_speaks_of_it(tmp_path: Path) -> None:
+    query = "SELECT COUNT(*) FROM {object} WHERE {property} < 0"
+    assert rules_of(tmp_path, quality=[{"type": "sql", "query": query, "mustBe": 0}])["n.sql"].broken == '"n" < 0'
+    assert rules_of(tmp_path, quality=[{"metric": "duplicateValues", "mustBe": 0}])["n.duplicateValues"].unique == (
+        "n",
+    )
+
+
+def test_an_expectation_is_taken_by_its_name(tmp_path: Path) -> None:
+    written = "type: expect_column_mean_to_be_between\nkwargs: {minValue: 1, maxValue: 2}"
+    entry = {"type": "custom", "engine": "great-expectations", "implementation": written, "severity": "info"}
+    (rule,) = rules_of(tmp_path, quality=[entry]).values()
+    assert (rule.custom, rule.severity) == ("ExpectColumnMeanToBeBetween", "info")
+    assert rule.arguments == {"min_value": 1, "max_value": 2, "column": "n"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("email", ["a@b.co"], ["a.b.co", "a@b"]),
+        ("uuid", ["123e4567-e89b-12d3-a456-426614174000"], ["123e4567"]),
+        ("uri", ["https://a.b/c?d"], ["a.b/c"]),
+        ("hostname", ["a-b.example.org", "localhost"], ["-a.org", "a..b", "x" * 64]),
+        ("ipv4", ["127.0.0.1", "255.255.255.255"], ["256.1.1.1", "1.1.1", "1.1.1.1."]),
+        ("ipv6", ["::1", "fe80::1", "::", "1:2:3:4:5:6:7:8"], ["1::2::3", "1:2:3", "12345::"]),
+        ("byte", ["YWI=", ""], ["YWI", "a b="]),
+    ],
+)
+def test_formats_of_text(tmp_path: Path, kind: str, good: list[str], bad: list[str]) -> None:
+    rule = rules_of(tmp_path, logicalType="string", logicalTypeOptions={"format": kind})["n.format"]
+    regex = rule.arguments["regex"]
+    assert [bool(re.search(regex, text)) for text in [*good, *bad]] == [True] * len(good) + [False] * len(bad)
 
 
 def test_a_key_of_several_columns_is_unique_within_its_partition(flight_delays: UseCase) -> None:
     rules = {rule.name: rule for rule in translate(flight_delays.contract("flights"))}
-    assert rules["key.unique"].arguments["column_list"] == [
-        "partition_key", "carrier", "flight", "origin", "dest", "time_hour", "minute",
-    ]  # fmt: skip
-
-
-def test_braces_and_colons_in_sql_are_no_placeholders(tmp_path: Path) -> None:
-    query = "SELECT COUNT(*) FROM ${table} WHERE n::text ~ '^[0-9]{3} :x$'"
-    rule = rules_of(tmp_path, [{"name": "r", "type": "sql", "query": query, "mustBe": 0}])["r"]
-    assert rule.broken == "n::text ~ '^[0-9]{3} :x$'"
-    assert rule.arguments["unexpected_rows_query"].endswith(r"n::text ~ '^[0-9]{{3}} \:x$'")
+    assert rules["key.unique"].unique == ("carrier", "flight", "origin", "dest", "time_hour", "minute")
 
 
 @pytest.mark.parametrize(
     ("column", "quality", "message"),
     [
         ({"logicalTypeOptions": {"maxProperties": 1}}, [], "logicalTypeOptions.*maxProperties"),
-        ({}, [{"name": "r", "type": "custom", "engine": "soda", "implementation": "x"}], "'r' is"),
-        ({}, [{"name": "r", "metric": "freshness", "mustBe": 0}], "'r' speaks of 0 columns"),
+        ({"logicalTypeOptions": {"format": "i7"}}, [], "the format 'i7'"),
+        ({"logicalType": "string", "logicalTypeOptions": {"minimum": 1}}, [], "logicalTypeOptions.*minimum"),
+        ({"logicalType": "array", "items": {"logicalType": "string"}}, [], "'n' is nested .array."),
+        ({"properties": [{"name": "x", "logicalType": "string"}]}, [], "'n' is nested"),
+        ({"requird": True}, [], "unknown key 'requird' → did you mean 'required'"),
+        ({"physicalName": "m"}, [], "another physicalName"),
+        ({}, [{"name": "r", "metric": "rowCount", "mustBeGreatr": 0}], "'mustBeGreatr' → did you mean 'mustBeGreater"),
+        ({}, [{"name": "r", "type": "custom", "engine": "soda", "implementation": "x"}], "the engine 'soda'"),
+        ({}, [{"name": "r", "type": "custom", "engine": "greatExpectations", "implementation": "x"}], "no expectation"),
+        ({}, [{"name": "r", "metric": "nullValues", "mustBe": 0}], "'r' speaks of 0 columns"),
+        ({}, [{"name": "r", "metric": "rowCounts", "mustBe": 0}], "did you mean rowCount"),
+        ({}, [{"name": "r", "type": "sql", "query": "SELECT 1", "mustBe": 0}], "asks no ..table"),
+        (
+            {},
+            [{"name": "r", "metric": "duplicateValues", "arguments": {"properties": ["m"]}, "mustBe": 0}],
+            "unknown column 'm'",
+        ),
+        ({}, [{"name": "r", "metric": "rowCount", "mustBeBetween": [1, 2, 3]}], "mustBeBetween"),
         ({"quality": [{"metric": "freshness", "mustBe": 0}]}, [], "the metric 'freshness'"),
         ({}, [{"name": "r", "metric": "rowCount"}], "0 bounds instead of one"),
         ({}, [{"name": "r", "metric": "rowCount", "mustBe": 1, "mustNotBe": 2}], "2 bounds"),
         ({}, [{"name": "r", "metric": "rowCount", "mustBe": "many"}], "the bound 'many'"),
         ({}, [{"name": "r", "metric": "rowCount", "mustBe": 1, "unit": "percent"}], "the unit 'percent'"),
         ({}, [{"name": "r", "metric": "rowCount", "mustBe": 1, "severity": "fatal"}], "the severity 'fatal'"),
-        ({}, [{"name": "r", "type": "sql", "query": "SELECT max(n) FROM ${table}", "mustBe": 0}], "cannot be found"),
         ({"quality": [{"metric": "nullValues", "mustBe": 0}] * 2}, [], "two rules are named 'n.nullValues'"),
     ],
 )

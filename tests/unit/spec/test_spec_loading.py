@@ -39,7 +39,7 @@ def test_the_shipped_use_case_loads_with_its_contracts(flight_delays: UseCase) -
             "partition_column: time_hou",
             r"unknown column 'time_hou' → did you mean 'time_h",
         ),
-        ("quarantine_up_to: 0.01", "quarantine_up_to: 1.5", r"`datasets.flights.quarantine_up_to`"),
+        ("quarantine_up_to: 0.01", "quarantine_up_to: 1.5", r"`datasets.flights.policy.quarantine_up_to`"),
         ("contracts/flights.yaml", "contracts/flight.yaml", r"contracts/flight.yaml does not exist"),
         ("spine: spine.sql", "spine: spin.sql", r"the file spin.sql is missing"),
         ("name: flight_delays", "name: flight_delay", r"`name` is 'flight_delay', the folder is 'flight_delays'"),
