@@ -5,6 +5,7 @@ The datasets come from the refs that the operator was given and returned; `mlfor
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
@@ -52,12 +53,23 @@ def operator_lineage(operator: StageOperator, *, done: bool = False, failed: boo
 
     from mlforge.lineage.stage_lineage import describe_stage
 
+    _make_room()
     lineage = describe_stage(_work(operator, done=done, failed=failed))
     if done and not failed:
         _add_outlets(operator, lineage)
     return OperatorLineage(
         inputs=lineage.inputs, outputs=lineage.outputs, job_facets=lineage.job_facets, run_facets=lineage.run_facets
     )
+
+
+def _make_room() -> None:
+    """Create the directory of the events' file, which the transport does not."""
+    from mlforge.settings import get_settings
+
+    settings = get_settings()
+    if not settings.lineage_url:
+        with contextlib.suppress(OSError):
+            (settings.home / "lineage").mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _work(operator: StageOperator, *, done: bool, failed: bool) -> Work:

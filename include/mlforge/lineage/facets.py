@@ -123,33 +123,55 @@ def assertions(results: Sequence[Mapping[str, Any]], contract: Contract) -> dict
 
     Args:
         results: Rows of `ledger.contract_results`: rule, severity, passed, rows_checked, rows_failed.
-        contract: Whose rules; a rule named `column.kind` speaks of that column.
+        contract: Whose rules; it tells which column each one speaks of.
     """
     from openlineage.client.facet_v2 import data_quality_assertions_dataset as module
 
+    known = _rules(contract)
     found = [
         module.Assertion(
             assertion=_kind(str(result["rule"]), contract),
             success=bool(result["passed"]),
-            column=_column(str(result["rule"]), contract),
+            column=known.get(str(result["rule"]), ("", ""))[0] or _column(str(result["rule"]), contract),
             severity="error" if result["severity"] == "error" else "warn",
             name=str(result["rule"]),
-            expected="0 rows break it",
-            actual=f"{result['rows_failed']} of {result['rows_checked']} rows break it",
+            description=known.get(str(result["rule"]), ("", ""))[1] or None,
+            actual=_observed(result),
         )
         for result in results
     ]
     return {"dataQualityAssertions": module.DataQualityAssertionsDatasetFacet(assertions=found)}
 
 
+def _observed(result: Mapping[str, Any]) -> str | None:
+    """Return how many rows break a rule; a rule on a whole partition that is broken counts none."""
+    if not result["passed"] and not result["rows_failed"]:
+        return None
+    return f"{result['rows_failed']} of {result['rows_checked']} rows break it"
+
+
+def _rules(contract: Contract) -> dict[str, tuple[str, str]]:
+    """Return the named quality rules of a contract: the one column that each speaks of, and its description."""
+    found: dict[str, tuple[str, str]] = {}
+    for column in contract.columns:
+        for rule in column.quality:
+            found[str(rule.get("name"))] = (column.name, str(rule.get("description") or ""))
+    for rule in contract.quality:
+        named = (rule.get("arguments") or {}).get("properties") or []
+        alone = str(named[0]) if len(named) == 1 else ""
+        found[str(rule.get("name"))] = (alone, str(rule.get("description") or ""))
+    return found
+
+
 def _column(rule: str, contract: Contract) -> str | None:
+    """Return the column of a rule that is named `column.kind`."""
     column = rule.partition(".")[0]
     return column if column in [*contract.column_names, "event_timestamp", "known_at"] else None
 
 
 def _kind(rule: str, contract: Contract) -> str:
     kind = rule.partition(".")[2] if _column(rule, contract) else rule
-    return {"required": "not_null", "key": "unique"}.get(kind, kind or rule)
+    return {"required": "not_null", "key": "unique"}.get(kind, kind)
 
 
 def sql_job(text: str) -> dict[str, JobFacet]:
