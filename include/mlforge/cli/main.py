@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import typer
 
-MODULES = ("services", "demo", "stages", "registry", "keys", "containers", "data", "init")
+MODULES = ("services", "demo", "stages", "registry", "keys", "containers", "data", "init", "lineage")
 _NAMES = {"stages_app": "stage"}
 _SHORTCUTS = {"registry": ("rollback",)}
 
