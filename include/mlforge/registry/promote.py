@@ -109,7 +109,9 @@ def _require_scores(use_case: UseCase, candidate: Candidate) -> None:
             "the model is not the one that was trained: its hash differs", where=where, hint="train it again"
         )
     score = model.score({name: [None] for name in model.feature_names})
-    if not np.all((score >= 0) & (score <= 1)):
+    if not np.isfinite(score).all():
+        raise PromotionError("the model's score is no number", where=where, evidence=score.tolist())
+    if use_case.task == "classification" and not np.all((score >= 0) & (score <= 1)):
         raise PromotionError("the model's score is no probability", where=where, evidence=score.tolist())
 
 
