@@ -6,7 +6,7 @@ inside, so that naming a stage costs nothing, not even pydantic.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mlforge.errors import PromotionError, SpecError
 
 if TYPE_CHECKING:
+    from mlforge.ingest.releases import RowRelease
     from mlforge.refs import (
         Candidate,
         CheckedPartition,
@@ -60,10 +61,38 @@ def extract(run: StageRun) -> RawPartition:
 
 
 def check(run: StageRun, raw: RawPartition) -> CheckedPartition:
-    """Check the rows against their contract."""
+    """Check the rows against their contract; what was released from quarantine before is honoured."""
     from mlforge.contracts import check_partition
+    from mlforge.ingest.releases import apply_releases, waive_released
 
-    return check_partition(run.use_case, raw)
+    return waive_released(run.use_case, check_partition(run.use_case, apply_releases(run.use_case, raw)))
+
+
+def release_quarantined(run: StageRun, releases: Sequence[RowRelease]) -> PublishedPartition:
+    """Publish a partition anew with rows that a person let out of quarantine.
+
+    Raises:
+        TerminalError: A row still breaks its contract; nothing is released.
+        StaleAttemptError: A newer attempt has claimed the partition twice; the next one honours the releases.
+    """
+    from mlforge.contracts import check_partition
+    from mlforge.errors import StaleAttemptError
+    from mlforge.ingest.releases import published_raw, record_releases, replace_rows, require_fixed, waive_released
+
+    def attempt(*, record: bool) -> PublishedPartition:
+        raw = published_raw(run.use_case, run.dataset, run.use_case.dataset_key(run.dataset, run.days))
+        raw = replace_rows(run.use_case, raw, [each for each in releases if each.fixed is not None])
+        checked = waive_released(run.use_case, check_partition(run.use_case, raw), releases)
+        require_fixed(run.use_case, checked, releases)
+        if record:
+            # Before publication: an attempt that comes in between honours them already.
+            record_releases(run.use_case, run.dataset, releases, who=run.who, why=run.why)
+        return publish(run, checked)
+
+    try:
+        return attempt(record=True)
+    except StaleAttemptError:
+        return attempt(record=False)
 
 
 def publish(run: StageRun, checked: CheckedPartition) -> PublishedPartition:
@@ -151,7 +180,7 @@ def package(run: StageRun) -> Release:
     if release is None:
         raise PromotionError("there is no champion", where=run.use_case.name, hint="train and promote one first")
     # Beside the model lies what is read online for it: the server need not import Feast, which takes seconds.
-    add_plan = partial(write_plan, feature_service=release.feature_service)
+    add_plan = partial(write_plan, feature_service=release.feature_service, bento=release.bento)
     return package_release(run.use_case, release, run_id=run.run_id, add_files=add_plan)
 
 

@@ -3,7 +3,7 @@
 from mlforge.features.apply import apply_features
 from mlforge.features.assemble import assemble_partition, assemble_training_set
 from mlforge.features.build import build_features
-from mlforge.features.materialize import materialize_features
+from mlforge.features.materialize import materialize_features, sync_online
 from mlforge.features.online import OnlineFeatures, read_online
 from mlforge.features.store import close_store, open_store, store_environment
 
@@ -18,4 +18,5 @@ __all__ = [
     "open_store",
     "read_online",
     "store_environment",
+    "sync_online",
 ]

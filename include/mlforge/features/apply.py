@@ -12,6 +12,7 @@ import psycopg
 from mlforge import db
 from mlforge.errors import FeatureError
 from mlforge.features.store import open_store
+from mlforge.features.versions import keep_versions
 from mlforge.refs import hash_files
 from mlforge.settings import get_settings
 from mlforge.spec import UseCase
@@ -34,6 +35,7 @@ def apply_features(use_case: UseCase) -> list[str]:
         _check(use_case, declared)
         store = open_store()
         _check_owner(use_case, declared, store)
+        keep_versions(store, _of_kind(declared, "FeatureView"))
         store.apply(declared)
         store.refresh_registry()
         store.__dict__.pop("_mlforge_plans", None)

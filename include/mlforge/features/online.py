@@ -65,6 +65,7 @@ def read_online(store: FeatureStore, use_case: UseCase, request_rows: Mapping[st
         FeatureError: The feature service is not registered, or a key's column is missing.
     """
     import psycopg
+    from redis.exceptions import ConnectionError
     from sqlalchemy.exc import OperationalError
 
     try:
@@ -76,7 +77,7 @@ def read_online(store: FeatureStore, use_case: UseCase, request_rows: Mapping[st
         response = store.get_online_features(
             plan.service, entity_rows=_entities(plan, request_rows), full_feature_names=True
         )
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, ConnectionError) as error:
         raise ServiceUnavailableError(
             "the online store does not answer", where=f"{use_case.name} features", hint="see `mlforge status`"
         ) from error

@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from mlforge import db
 from mlforge.errors import FeatureError, ServiceUnavailableError
 from mlforge.features.stores.encoding import KEY_TYPES, VALUE_TYPES
+from mlforge.features.versions import version_of
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
 FILE = "features.json"
+ONLINE_SCHEMA = "online"
+_RECORD = """
+INSERT INTO ledger.feature_plans (bento, feature_service, view, view_version, features) VALUES (%s, %s, %s, %s, %s)
+"""
 
 
 class _Part(BaseModel):
@@ -31,6 +37,7 @@ class OnlineView(_Part):
         key_types: Feast's number for the type of each key.
         features: Names that the feature service asks for, without prefix.
         ttl_seconds: Older values are stale; 0 for never.
+        version: Number of the view's version whose rows are read.
     """
 
     name: str
@@ -39,6 +46,7 @@ class OnlineView(_Part):
     key_types: list[int]
     features: list[str]
     ttl_seconds: float
+    version: int = 0
 
     @property
     def ttl(self) -> timedelta:
@@ -79,7 +87,7 @@ def make_plan(store: FeatureStore, feature_service: str) -> OnlinePlan:
         raise FeatureError(
             f"the feature service {feature_service!r} is not registered", hint="run `mlforge features apply`"
         ) from error
-    return OnlinePlan(feature_service=feature_service, db_schema=store.config.online_store.db_schema, views=views)
+    return OnlinePlan(feature_service=feature_service, db_schema=ONLINE_SCHEMA, views=views)
 
 
 def _view(store: FeatureStore, projection: Any) -> OnlineView:
@@ -98,6 +106,7 @@ def _view(store: FeatureStore, projection: Any) -> OnlineView:
         key_types=[types[key] for key in view.join_keys],
         features=[feature.name for feature in projection.features],
         ttl_seconds=(view.ttl or timedelta(0)).total_seconds(),
+        version=version_of(view),
     )
 
 
@@ -105,8 +114,13 @@ def _number(dtype: Any) -> int:
     return int(dtype.to_value_type().value)
 
 
-def write_plan(folder: Path, feature_service: str) -> None:
+def write_plan(folder: Path, feature_service: str, bento: str | None = None) -> None:
     """Put the plan of a feature service into a folder, as the registry says now.
+
+    Args:
+        folder: Where it goes.
+        feature_service: What is read.
+        bento: Which bento this is for: the versions that it reads are kept fresh as long as it may answer.
 
     Raises:
         ServiceUnavailableError: The registry cannot be read.
@@ -116,6 +130,11 @@ def write_plan(folder: Path, feature_service: str) -> None:
 
     plan = make_plan(open_store(), feature_service)
     (folder / FILE).write_text(plan.model_dump_json(indent=2), encoding="utf-8")
+    if bento is not None:
+        with db.connect() as connection, connection.cursor() as cursor:
+            cursor.executemany(
+                _RECORD, [[bento, feature_service, view.name, view.version, view.features] for view in plan.views]
+            )
 
 
 def read_plan(folder: Path, feature_service: str) -> OnlinePlan:

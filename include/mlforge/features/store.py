@@ -59,6 +59,11 @@ def online_store_url() -> str | None:
     return url
 
 
+def online_store_kind() -> str:
+    """Return which online store this installation uses: `postgresql` or `redis`."""
+    return "postgresql" if get_settings().online_store_url is None else "redis"
+
+
 def _fill(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {key: _fill(item, names) for key, item in value.items()}

@@ -2,59 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 
-import pyarrow.parquet as pq
 import pytest
-from psycopg import sql
 
-from mlforge import db, storage
+from flight_warehouse import fill_dataset
 from mlforge.features import apply_features, close_store
-from mlforge.ingest import extract_partition
 from mlforge.refs import PartitionRange
 from mlforge.settings import Settings
 from mlforge.spec import UseCase, load_use_case
-
-_LEDGER = """
-INSERT INTO ledger.publications
-    (use_case, dataset, partition_key, version, attempt, rows_in, rows_published, rows_quarantined, rows_duplicate,
-     content_hash, raw_uri, raw_hash, contract_version, code_version)
-SELECT %s, %s, key, 1, 1, 0, 0, 0, 0, 'h', 'u', 'h', '1', 'c' FROM unnest(%s::text[]) AS key
-"""
-
-
-def fill_dataset(use_case: UseCase, dataset: str, days: PartitionRange) -> None:
-    """Load a dataset's rows of some days into its warehouse table, and note them as published."""
-    import adbc_driver_postgresql.dbapi as dbapi
-
-    from mlforge.settings import get_settings
-
-    raw = extract_partition(use_case, dataset, days)
-    rows = pq.read_table(io.BytesIO(storage.read_bytes(raw.uri)))
-    columns = use_case.contract(dataset).columns
-    table = sql.Identifier("warehouse", use_case.table(dataset))
-    described = use_case.datasets[dataset]
-    day = described.source.partition_column
-    key = f"to_char({day} AT TIME ZONE 'UTC', 'YYYY-MM-DD')" if day else "'static'"
-    with dbapi.connect(get_settings().postgres_url()) as connection, connection.cursor() as cursor:
-        cursor.adbc_ingest(f"fill_{dataset}", rows.select([column.name for column in columns]), mode="replace")
-        connection.commit()
-    with db.connect() as connection:
-        names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
-        select = sql.SQL(
-            "SELECT {names}, {key} AS partition_key, ({event}) AS event_timestamp, ({known}) AS known_at FROM {source}"
-        ).format(
-            names=names,
-            key=sql.SQL(key),
-            event=sql.SQL(described.event_timestamp),
-            known=sql.SQL(described.known_at),
-            source=sql.Identifier(f"fill_{dataset}"),
-        )
-        connection.execute(sql.SQL("CREATE TABLE IF NOT EXISTS {} AS {} LIMIT 0").format(table, select))
-        connection.execute(sql.SQL("INSERT INTO {} {}").format(table, select))
-        connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(f"fill_{dataset}")))
-        connection.execute(_LEDGER, [use_case.name, dataset, days.keys if day else ["static"]])
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,9 @@ from typing import Any
 from feast import FeatureView
 
 from mlforge.features.stores.encoding import EPOCH, KEY_TYPES, VALUE_TYPES, key_encoder, value_encoder
+from mlforge.features.stores.versions import repair_copies
+
+repair_copies()
 
 _MICROSECOND = timedelta(microseconds=1)
 
