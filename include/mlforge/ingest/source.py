@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlforge import storage
 from mlforge.connections import without_password
-from mlforge.errors import MAX_EXAMPLES, EmptyPartitionError, SourceError
+from mlforge.errors import MAX_EXAMPLES, EmptyPartitionError, PartitionNotReadyError, SourceError
 from mlforge.ingest.casting import cast_column, require_source_column
 from mlforge.ingest.files import SourceFiles, file_uri
 from mlforge.ingest.formats import parse_file
@@ -58,6 +58,8 @@ def read_source(
         kinds: Types of columns, so that JSON lines are not guessed.
 
     Raises:
+        EmptyPartitionError: A partition has no file.
+        PartitionNotReadyError: It has none, and `source.wait` says that it may be late.
         SourceError: The source cannot be read as declared.
         RetryableError: It does not answer.
     """
@@ -125,7 +127,8 @@ def _read_each(source: FileSource, days: PartitionRange, kinds: Mapping[str, pa.
     contents = SourceFiles(source).read_all(list(uris.values()))
     gone = [key for key, uri in uris.items() if contents[uri] is None]
     if gone:
-        raise EmptyPartitionError(
+        kind = EmptyPartitionError if source.wait is None else PartitionNotReadyError
+        raise kind(
             f"there is no file for {len(gone)} of {len(days)} partitions",
             where=without_password(file_uri(source)),
             evidence=gone,
