@@ -145,20 +145,28 @@ class _Database:
 
         written = _bind(query, lambda name: Literal(values[name]).as_string(None))
         try:
-            with dbapi.connect(self._libpq_url()) as connection, connection.cursor() as cursor:
+            with dbapi.connect(self._conninfo()) as connection, connection.cursor() as cursor:
                 cursor.execute(written)
                 return _plain(cursor.fetch_arrow_table())
         except adbc_driver_manager.Error as error:
             raise self._explain(str(error), error.sqlstate or "") from None
 
-    def _libpq_url(self) -> str:
+    def _conninfo(self) -> str:
         import sqlalchemy as sa
+        from psycopg.conninfo import make_conninfo
 
-        extra = {name: str(self.connection.extra[name]) for name in _LIBPQ if name in self.connection.extra}
-        # The zone in which PostgreSQL compares times that have none with the bounds.
-        options = f"-c timezone={self.source.timezone}"
-        url = sa.make_url(self._sqlalchemy_url()).set(drivername="postgresql")
-        return url.update_query_dict({**extra, "options": options}).render_as_string(hide_password=False)
+        url = sa.make_url(self._sqlalchemy_url())
+        extra = {name: self.connection.extra[name] for name in _LIBPQ if name in self.connection.extra}
+        return make_conninfo(
+            host=url.host,
+            port=url.port,
+            user=url.username,
+            password=url.password,
+            dbname=url.database,
+            # The zone in which PostgreSQL compares times that have none with the bounds.
+            options=f"-c timezone={self.source.timezone}",
+            **extra,
+        )
 
     def _read_other(self, values: Mapping[str, Any]) -> pa.Table:
         import pyarrow as pa
