@@ -60,7 +60,7 @@ class ObjectStore:
 @contextmanager
 def object_store(folder: Path) -> Iterator[ObjectStore]:
     """Give a running S3 server whose files lie in a folder."""
-    store = ObjectStore(f"http://127.0.0.1:{free_port()}", "mlforge-test", secrets.token_hex(16))
+    store = ObjectStore(f"http://127.0.0.1:{free_port()}", secrets.token_hex(8), secrets.token_hex(16))
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log"
     with log.open("wb") as output:

@@ -98,6 +98,8 @@ def list_all(use_case: UseCaseArgument, as_json: JsonOption = False) -> None:
         )
         return
     table = Table("version", "rows", "partitions", "size", "when (UTC)", "who", "note", "used by")
+    for column in table.columns[:6]:
+        column.no_wrap = True
     for column in table.columns[1:4]:
         column.justify = "right"
     for record, used in found:
@@ -171,7 +173,7 @@ def lineage(version: VersionArgument, as_json: JsonOption = False) -> None:
     if as_json:
         _print_json(traced)
     else:
-        Console().print(lineage_tree(traced))
+        Console().print(lineage_tree(traced), soft_wrap=True)
 
 
 def _print_json(value: Any) -> None:
@@ -201,17 +203,18 @@ def _print_diff(found: VersionDiff) -> None:
 
     console = Console()
     if found.same:
-        console.print(f"{found.old.name} and {found.new.name} hold the same, byte for byte")
+        typer.echo(f"{found.old.name} and {found.new.name} hold the same, byte for byte")
         return
     rows = found.rows
-    console.print(f"[bold]{found.old.name} → {found.new.name}[/bold]")
+    console.print(f"[bold]{found.old.name} → {found.new.name}[/bold]", soft_wrap=True)
     console.print(
         f"rows: {rows.added:,} added, {rows.removed:,} removed, {rows.changed:,} changed, {rows.same:,} the same; "
         f"partitions: {len(found.partitions):,} differ, {found.unchanged:,} the same; files by DVC: "
-        + ", ".join(f"{len(names):,} {kind}" for kind, names in found.files.items() if names)
+        + ", ".join(f"{len(names):,} {kind}" for kind, names in found.files.items() if names),
+        soft_wrap=True,
     )
     for text in column_lines(found):
-        console.print(text, markup=False)
+        console.print(text, markup=False, soft_wrap=True)
     for table in _diff_tables(found):
         console.print(table)
 

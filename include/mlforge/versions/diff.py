@@ -10,7 +10,7 @@ from mlforge.errors import DataVersionError
 from mlforge.versions.metadata import Version, VersionFile
 from mlforge.versions.repository import DataRepository
 from mlforge.versions.rows import RowChanges, compare_rows
-from mlforge.versions.shift import Numbers, NumberSummary, is_number
+from mlforge.versions.shift import Numbers, NumberSummary, as_floats, is_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,14 +143,13 @@ class _Comparison:
     def _take_same(self, table: pa.Table) -> None:
         self.diff.unchanged += 1
         self.diff.rows.same += table.num_rows
-        self._note(self.old_numbers, table)
-        self._note(self.new_numbers, table)
+        self._note(table, self.old_numbers, self.new_numbers)
 
     def _take(self, partition: str, left: pa.Table | None, right: pa.Table | None) -> None:
         if left is not None:
-            self._note(self.old_numbers, left)
+            self._note(left, self.old_numbers)
         if right is not None:
-            self._note(self.new_numbers, right)
+            self._note(right, self.new_numbers)
         if left is not None and right is not None:
             found, status = compare_rows(left, right, self.key, self.compared), "changed"
         elif right is not None:
@@ -160,10 +159,12 @@ class _Comparison:
         self.diff.rows.add(found)
         self.diff.partitions.append(PartitionChanges(partition, status, found.added, found.removed, found.changed))
 
-    def _note(self, numbers: dict[str, Numbers], table: pa.Table) -> None:
+    def _note(self, table: pa.Table, *sides: dict[str, Numbers]) -> None:
         for name in self.compared:
             if is_number(table.schema.field(name).type):
-                numbers.setdefault(name, Numbers()).add(table.column(name))
+                values = as_floats(table.column(name))
+                for numbers in sides:
+                    numbers.setdefault(name, Numbers()).add(values)
 
     def _shifts(self) -> list[Shift]:
         shifts = [
@@ -177,7 +178,7 @@ class _Comparison:
 def _read(open_file: Any, file: VersionFile) -> pa.Table:
     import pyarrow.parquet as pq
 
-    with open_file(file.name) as opened:
+    with open_file(file) as opened:
         return pq.read_table(opened)
 
 

@@ -7,14 +7,14 @@ nobody's git configuration matters.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mlforge.errors import DataVersionError, RetryableError, SettingsError
 from mlforge.settings import Settings, get_settings
-from mlforge.versions.metadata import Version, read_yaml, write_yaml
+from mlforge.versions.metadata import Version, VersionFile, read_yaml, write_yaml
 from mlforge.versions.names import Series, VersionName, parse_name
 from mlforge.versions.remote import dvc_calls
 
@@ -201,12 +201,19 @@ class DataRepository:
             repo.dvcfs.get(f"/{version.name.series.folder}/{DATA}", str(target), recursive=True)
 
     @contextmanager
-    def reading(self, version: Version) -> Iterator[Any]:
-        """Give a function that opens a file of a version by its name, read-only."""
+    def reading(self, version: Version) -> Iterator[Callable[[VersionFile], BinaryIO]]:
+        """Give a function that opens a file of a version: in the cache, or at the remote if it is not there."""
         folder = f"/{version.name.series.folder}/{DATA}"
         with self._dvc(f"reading {version.name}", version.name) as repo:
-            files = repo.dvcfs
-            yield lambda name: files.open(f"{folder}/{name}", "rb")
+            cache, files = repo.cache.local, repo.dvcfs
+
+            def open_file(file: VersionFile) -> BinaryIO:
+                # Straight by its address: DVC's file system takes some ten times as long for each of many small files.
+                cached = Path(cache.oid_to_path(file.md5))
+                opened: BinaryIO = cached.open("rb") if cached.exists() else files.open(f"{folder}/{file.name}", "rb")
+                return opened
+
+            yield open_file
 
     def changed_files(self, old: Version, new: Version) -> dict[str, list[str]]:
         """Return DVC's own comparison of two versions' files: names that were added, deleted, modified, renamed."""

@@ -47,13 +47,9 @@ class Numbers:
     _sample: list[NDArray[np.float64]] = field(default_factory=list)
     _kept: int = 0
 
-    def add(self, column: pa.ChunkedArray) -> None:
-        """Add a partition's values; NaN counts as missing."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        values = pc.cast(column, pa.float64(), safe=False).to_numpy().astype(np.float64)
-        values = values[np.isfinite(values)]
+    def add(self, column: NDArray[np.float64]) -> None:
+        """Add a partition's values; NaN and infinity count as missing."""
+        values = column[np.isfinite(column)]
         self.rows += len(column)
         self.nulls += len(column) - len(values)
         self._add_to_sample(values)
@@ -85,6 +81,15 @@ class Numbers:
         found = np.quantile(np.concatenate(self._sample), QUANTILES)
         deviation = float(np.sqrt(self.squares / self.count))
         return NumberSummary(self.rows, self.nulls, self.mean, deviation, tuple(float(value) for value in found))
+
+
+def as_floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Return a column of numbers as floats, NaN for missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values: NDArray[np.float64] = pc.cast(column, pa.float64(), safe=False).to_numpy()
+    return values
 
 
 def is_number(kind: pa.DataType) -> bool:
