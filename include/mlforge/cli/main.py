@@ -13,7 +13,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import typer
 
-MODULES = ("services", "demo", "stages", "registry", "keys", "containers", "data", "init", "lineage")
+MODULES = (
+    "services",
+    "demo",
+    "stages",
+    "registry",
+    "keys",
+    "containers",
+    "contract",
+    "data",
+    "init",
+    "lineage",
+    "quarantine",
+    "profile",
+)
 _NAMES = {"stages_app": "stage"}
 _SHORTCUTS = {"registry": ("rollback",)}
 

@@ -180,7 +180,7 @@ def _result(
 
 def _refuse(check: _Check, found: CheckResult, findings: Sequence[Finding], decisions: dict[str, Decision]) -> None:
     """Store the page, and raise the error if the policy refuses a partition."""
-    page = store_page(check.use_case, found)
+    page = store_page(found)
     error = contract_error(check.where, check.use_case.dataset(check.dataset), decisions, findings, page)
     if error is not None:
         raise error

@@ -11,7 +11,6 @@ from mlforge import storage
 from mlforge.contracts.policy import Counts
 from mlforge.contracts.results import HISTORY, CheckResult, RuleResult
 from mlforge.contracts.rules import show
-from mlforge.spec import UseCase
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
 STYLE = """
@@ -50,7 +49,7 @@ _SAY = {
 }
 
 
-def store_page(use_case: UseCase, found: CheckResult) -> str:
+def store_page(found: CheckResult) -> str:
     """Store the page of a check below `reports/contracts` and return its address."""
     name = f"reports/contracts/{found.use_case}/{found.dataset}/{found.partition_key}.{found.attempt}.html"
     return storage.put_named(name, render_results(found).encode())

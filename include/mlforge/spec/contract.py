@@ -115,13 +115,28 @@ def load_contract(path: Path) -> Contract:
         SpecError: The file is missing, no ODCS v3, has not exactly one schema, or a rule names a column that the
             schema does not have.
     """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SpecError(f"the contract {path} does not exist", hint="correct `contract` in use_case.yaml") from None
+    return parse_contract(text, path)
+
+
+def parse_contract(text: str, path: Path) -> Contract:
+    """Return the contract in a text, as it may be in a file's earlier version.
+
+    Args:
+        text: YAML.
+        path: Where it is from, for errors.
+
+    Raises:
+        SpecError: As for `load_contract`.
+    """
     from open_data_contract_standard.model import OpenDataContractStandard
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.safe_load(text)
         parsed = OpenDataContractStandard.model_validate(document)
-    except FileNotFoundError:
-        raise SpecError(f"the contract {path} does not exist", hint="correct `contract` in use_case.yaml") from None
     except yaml.YAMLError as error:
         raise SpecError(f"no YAML: {error}", where=str(path)) from error
     except ValidationError as error:

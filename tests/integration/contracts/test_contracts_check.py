@@ -48,7 +48,7 @@ def test_every_rule_leaves_a_result(database: Settings, flight_delays: UseCase) 
     checked(flight_delays, DAY)
     rules = [rule.name for rule in translate(flight_delays.contract("flights"))]
     assert [rule for (rule,) in ask("SELECT rule FROM ledger.contract_results ORDER BY result_id")] == rules
-    assert ask("SELECT bool_and(passed), min(contract_version) FROM ledger.contract_results") == [(True, "1.0.0")]
+    assert ask("SELECT bool_and(passed), min(contract_version) FROM ledger.contract_results") == [(True, "2.0.0")]
 
 
 def test_broken_rows_are_all_found_and_set_aside(database: Settings, flight_delays: UseCase, tmp_path: Path) -> None:
