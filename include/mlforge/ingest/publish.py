@@ -7,6 +7,7 @@ goes at its end, or when the next attempt claims the partition.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -16,10 +17,13 @@ from psycopg import sql
 
 from mlforge import db
 from mlforge.db.content import EMPTY_HASH, combine_hashes, partition_hashes
-from mlforge.errors import StaleAttemptError, TerminalError
+from mlforge.errors import ServiceUnavailableError, StaleAttemptError, TerminalError
+from mlforge.ingest.profile import record_profiles
 from mlforge.ingest.warehouse import add_indexes, ensure_table, published_columns, warehouse_table
 from mlforge.refs import CheckedPartition, PublishedPartition, code_version
 from mlforge.spec import UseCase
+
+log = logging.getLogger(__name__)
 
 _ANALYZE_FROM = 5000  # changed rows from which on the planner's statistics are renewed at once
 
@@ -100,7 +104,8 @@ def publish_partition(use_case: UseCase, checked: CheckedPartition, *, run_id: s
 
     Raises:
         StaleAttemptError: A newer attempt has claimed one of the partitions; nothing is written.
-        TerminalError: The staging table is gone or not whole.
+        TerminalError: The staging table is gone or not whole, or the warehouse refuses a row.
+        ServiceUnavailableError: PostgreSQL went away; nothing is written.
     """
     names = _names(checked, run_id, use_case)
     try:
@@ -108,7 +113,21 @@ def publish_partition(use_case: UseCase, checked: CheckedPartition, *, run_id: s
     except StaleAttemptError:
         _drop_staging(checked)
         raise
+    except psycopg.OperationalError as error:
+        raise ServiceUnavailableError(
+            f"PostgreSQL went away: {' '.join(str(error).split())}",
+            where=f"{checked.use_case}.{checked.dataset} {checked.partition_key}",
+            hint="nothing was published; publish again",
+        ) from error
+    except psycopg.IntegrityError as error:
+        _drop_staging(checked)
+        raise TerminalError(
+            f"the warehouse refuses rows: {' '.join(str(error).split())}",
+            where=f"{checked.use_case}.{checked.dataset} {checked.partition_key}",
+            hint="a key that comes twice and a required column without a value cannot be published: fix the rows",
+        ) from error
     _refresh_statistics(use_case, checked, sum(after[key].rows_published for key in changed))
+    _profile(use_case, checked, changed)
     return _published(use_case, checked, after, len(changed))
 
 
@@ -251,6 +270,16 @@ def _refresh_statistics(use_case: UseCase, checked: CheckedPartition, rows: int)
     if rows >= _ANALYZE_FROM:
         with db.connect(autocommit=True) as connection:
             connection.execute(sql.SQL("ANALYZE {}").format(warehouse_table(use_case, checked.dataset)))
+
+
+def _profile(use_case: UseCase, checked: CheckedPartition, changed: list[str]) -> None:
+    """Write down what the changed partitions hold; what is published stands, whatever becomes of that."""
+    if changed:
+        try:
+            record_profiles(use_case, checked.dataset, changed)
+        except Exception:
+            where = f"{checked.use_case}.{checked.dataset} {checked.partition_key}"
+            log.warning("%s is published, but without a profile; `mlforge profile` makes it", where, exc_info=True)
 
 
 def _published(
