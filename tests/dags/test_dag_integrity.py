@@ -16,7 +16,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 import mlforge_airflow.operators
 from mlforge.spec import UseCase, list_use_cases, load_use_case
-from mlforge_airflow.chains import training_chain
+from mlforge_airflow.chains import data_chain, training_chain
 from mlforge_airflow.operators.base import EFFECTS
 from mlforge_airflow.operators.retry import BackoffWithJitter
 
@@ -104,61 +104,63 @@ def test_chains_are_in_the_order_of_the_design(dags: dict[str, DAG]) -> None:
         "release": ["package", "verify", "roll_out"],
         "monitoring": ["join_outcomes", "assemble_partition", "drift", "alert"],
         "refresh": ["build_features", "materialize"],
-        "data": [
-            "flights.extract",
-            "flights.check_contract",
-            "flights.publish",
-            "build_features",
-            "materialize",
-            "request_training",
-        ],
     }
-    for chain, order in orders.items():
-        dag = dags[f"flight_delays.{chain}"]
-        for before, after in itertools.pairwise(order):
-            assert after in dag.get_task(before).downstream_task_ids, (before, after)
+    for dag_id, dag in dags.items():
+        use_case, chain = dag_id.split(".")
+        whole = [orders[chain]] if chain in orders else [_data_order(name) for name in load_use_case(use_case).datasets]
+        for before, after in itertools.chain.from_iterable(map(itertools.pairwise, whole)):
+            assert after in dag.get_task(before).downstream_task_ids, (dag_id, before, after)
+
+
+def _data_order(dataset: str) -> list[str]:
+    steps = [f"{dataset}.{step}" for step in ("extract", "check_contract", "publish")]
+    return [*steps, "build_features", "materialize", "request_training"]
 
 
 def test_assets_tie_the_chains_together(dags: dict[str, DAG]) -> None:
     outlets = {(task.dag.dag_id, task.task_id): [asset.uri for asset in task.outlets] for task in all_tasks(dags)}
-    base = "mlforge://flight_delays"
-    assert outlets["flight_delays.data", "materialize"] == [f"{base}/features"]
-    assert outlets["flight_delays.data", "mark_stale"] == [f"{base}/stale"]
-    assert outlets["flight_delays.refresh", "materialize"] == [f"{base}/features"]
-    assert outlets["flight_delays.data", "request_training"] == [f"{base}/training_request"]
-    assert outlets["flight_delays.training", "promote"] == [f"{base}/champion"]
-    assert outlets["flight_delays.release", "roll_out"] == [f"{base}/deployment"]
-    listens = {dag_id: dag.timetable.asset_condition.uri for dag_id, dag in dags.items() if ".data" not in dag_id}
-    assert listens == {
-        "flight_delays.refresh": f"{base}/stale",
-        "flight_delays.training": f"{base}/training_request",
-        "flight_delays.release": f"{base}/champion",
-        "flight_delays.monitoring": f"{base}/features",
-    }
+    for name in list_use_cases():
+        base = f"mlforge://{name}"
+        assert outlets[f"{name}.data", "materialize"] == [f"{base}/features"]
+        assert outlets[f"{name}.data", "mark_stale"] == [f"{base}/stale"]
+        assert outlets[f"{name}.refresh", "materialize"] == [f"{base}/features"]
+        assert outlets[f"{name}.data", "request_training"] == [f"{base}/training_request"]
+        assert outlets[f"{name}.training", "promote"] == [f"{base}/champion"]
+        assert outlets[f"{name}.release", "roll_out"] == [f"{base}/deployment"]
+        listens = {chain: dags[f"{name}.{chain}"].timetable.asset_condition.uri for chain in CHAINS if chain != "data"}
+        assert listens == {
+            "refresh": f"{base}/stale",
+            "training": f"{base}/training_request",
+            "release": f"{base}/champion",
+            "monitoring": f"{base}/features",
+        }
 
 
 def test_each_publication_marks_what_it_made_stale_even_when_another_failed(dags: dict[str, DAG]) -> None:
-    data = dags["flight_delays.data"]
-    mark = data.get_task("mark_stale")
-    assert mark.upstream_task_ids == {"flights.publish", "weather.publish", "planes.publish"}
-    assert mark.trigger_rule == "all_done"
-    assert mark.downstream_task_ids == set()
+    for name in list_use_cases():
+        mark = dags[f"{name}.data"].get_task("mark_stale")
+        assert mark.upstream_task_ids == {f"{dataset}.publish" for dataset in load_use_case(name).datasets}
+        assert mark.trigger_rule == "all_done"
+        assert mark.downstream_task_ids == set()
 
 
 def test_materialize_runs_one_at_a_time(dags: dict[str, DAG]) -> None:
-    assert dags["flight_delays.data"].get_task("materialize").max_active_tis_per_dag == 1
-    assert dags["flight_delays.training"].max_active_runs == 1
-    assert dags["flight_delays.release"].max_active_runs == 1
+    for name in list_use_cases():
+        assert dags[f"{name}.data"].get_task("materialize").max_active_tis_per_dag == 1
+        assert dags[f"{name}.training"].max_active_runs == 1
+        assert dags[f"{name}.release"].max_active_runs == 1
 
 
 @pytest.mark.parametrize("chain", CHAINS)
-def test_a_dag_survives_serialization(dags: dict[str, DAG], chain: str) -> None:
-    dag = dags[f"flight_delays.{chain}"]
+@pytest.mark.parametrize("use_case", list_use_cases())
+def test_a_dag_survives_serialization(dags: dict[str, DAG], use_case: str, chain: str) -> None:
+    dag = dags[f"{use_case}.{chain}"]
     assert set(DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_ids) == set(dag.task_ids)
 
 
-def test_a_schedule_that_has_ended_starts_nothing(dags: dict[str, DAG]) -> None:
-    serialized = DagSerialization.from_dict(DagSerialization.to_dict(dags["flight_delays.data"]))
+@pytest.mark.parametrize("use_case", list_use_cases())
+def test_a_schedule_that_has_ended_starts_nothing(dags: dict[str, DAG], use_case: str) -> None:
+    serialized = DagSerialization.from_dict(DagSerialization.to_dict(dags[f"{use_case}.data"]))
     assert serialized.next_dagrun_info(last_automated_run_info=None) is None
 
 
@@ -167,6 +169,23 @@ def test_a_backfill_has_the_keys_of_its_days(dags: dict[str, DAG], flight_delays
     days = flight_delays.partitions("2013-03-10..2013-03-12")
     infos = serialized.iter_dagrun_infos_between(days.start, days.end - timedelta(days=1))
     assert [info.partition_key for info in infos] == days.keys
+
+
+def test_a_backfill_of_weeks_has_the_key_of_each_week(dags: dict[str, DAG]) -> None:
+    serialized = DagSerialization.from_dict(DagSerialization.to_dict(dags["household_spend.data"]))
+    weeks = load_use_case("household_spend").partitions("2017-01-02..2017-12-25")
+    infos = serialized.iter_dagrun_infos_between(weeks.start, weeks.end - timedelta(days=1))
+    assert [info.partition_key for info in infos] == weeks.keys
+
+
+def test_a_week_is_due_when_it_has_ended_and_is_named_by_its_first_day() -> None:
+    shipped = load_use_case("household_spend")
+    endless = shipped.model_copy(update={"schedule": shipped.schedule.model_copy(update={"end": None})})
+    serialized = DagSerialization.from_dict(DagSerialization.to_dict(data_chain(endless)))
+    info = serialized.next_dagrun_info(last_automated_run_info=None)
+    assert info is not None
+    assert info.partition_key is not None
+    assert info.run_after == endless.partitions(info.partition_key).end
 
 
 def test_approval_stands_between_gate_and_promotion(flight_delays: UseCase) -> None:
