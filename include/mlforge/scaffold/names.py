@@ -110,6 +110,8 @@ def _problem(name: str) -> str | None:
         return "the warehouse has a column of its own with this name"
     if len(name.encode()) > _MAX_BYTES:
         return f"it is longer than PostgreSQL's {_MAX_BYTES} bytes"
+    if name.startswith((".", "[")):
+        return "it begins like a path into a nested column"  # so Arrow reads it
     if not name.isprintable():
         return "it has a character that cannot be printed"
     return None
