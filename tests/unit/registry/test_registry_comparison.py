@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from mlforge.registry.comparison import bootstrap_means, compare_scores
 from mlforge.spec.training import Gates
@@ -37,3 +38,17 @@ def test_the_interval_is_that_of_the_mean() -> None:
     assert abs(means.mean() - values.mean()) < 0.005
     assert abs(means.std() - values.std() / np.sqrt(len(values))) < 0.003
     assert (means == bootstrap_means(values, samples=2000)).all()
+
+
+def test_errors_of_values_are_compared_in_their_own_unit() -> None:
+    generator = np.random.default_rng(1)
+    outcomes = generator.gamma(2, 20, 3000)
+    good, bad = (outcomes + generator.normal(0, width, 3000) for width in (8, 10))
+    for metric in ("mae", "rmse"):
+        gates = Gates(metric=metric, non_inferiority_margin=0.5)
+        worse = compare_scores(gates, outcomes, challenger=bad, champion=good)
+        assert worse.lower < worse.difference < worse.upper
+        assert not worse.non_inferior
+        assert compare_scores(gates, outcomes, challenger=good, champion=bad).non_inferior
+    assert worse.champion == pytest.approx(8, abs=0.5)
+    assert worse.difference == pytest.approx(2, abs=0.5)

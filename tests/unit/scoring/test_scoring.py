@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlforge.errors import FeatureError, TerminalError
-from mlforge.scoring import METADATA_KEY, Feature, ModelDescription, PlattCalibration, ScoringModel, encode_columns
+from mlforge.scoring import (
+    METADATA_KEY,
+    Feature,
+    ModelDescription,
+    NoCalibration,
+    PlattCalibration,
+    ScoringModel,
+    encode_columns,
+    model_hash,
+)
 
 FEATURES = (
     Feature(name="carrier", kind="category", categories=("AA", "B6", "UA")),
@@ -119,3 +128,26 @@ def test_trees_cut_short_are_a_clear_error(folder: Path, tmp_path: Path) -> None
     (tmp_path / "model.ubj").write_bytes((folder / "model.ubj").read_bytes()[:100])
     with pytest.raises(TerminalError, match="is not what was trained"):
         ScoringModel.load(tmp_path)
+
+
+def test_a_classification_is_described_and_hashed_as_before_there_were_regressions() -> None:
+    written = {
+        "features": [{"name": "temp", "kind": "number", "categories": []}],
+        "calibration": {"method": "platt", "slope": 0.9, "intercept": -0.1},
+        "labels": ["on_time", "late"],
+        "trees_sha256": "0" * 64,
+    }
+    description = ModelDescription.model_validate(written)
+    assert description.task == "classification"
+    assert description.model_dump(mode="json") == written
+    digest = hashlib.sha256(b"trees" + json.dumps(written, sort_keys=True).encode())
+    assert model_hash(b"trees", description) == digest.hexdigest()
+
+
+def test_a_regression_is_described_with_its_task() -> None:
+    description = ModelDescription(
+        features=(Feature(name="temp", kind="number"),), calibration=NoCalibration(), task="regression"
+    )
+    again = ModelDescription.model_validate(description.model_dump(mode="json"))
+    assert again == description
+    assert again.labels == ()

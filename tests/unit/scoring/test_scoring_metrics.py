@@ -4,9 +4,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from sklearn.metrics import (
+    brier_score_loss,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
-from mlforge.metrics import calibration_curve, classification_metrics
+from mlforge.metrics import (
+    calibration_curve,
+    classification_metrics,
+    decile_curve,
+    from_mean,
+    losses,
+    regression_metrics,
+)
 
 ROWS = st.lists(st.tuples(st.booleans(), st.floats(0.001, 0.999)), min_size=2, max_size=200)
 
@@ -38,3 +52,30 @@ def test_the_curve_counts_every_row_once() -> None:
     probabilities = np.linspace(0, 1, 101)
     _, _, rows = calibration_curve((probabilities > 0.5).astype(float), probabilities)
     assert rows.sum() == 101
+
+
+def test_regression_scores_agree_with_the_library() -> None:
+    generator = np.random.default_rng(5)
+    labels = generator.gamma(2, 20, 500)
+    values = labels + generator.normal(3, 10, 500)
+    metrics = regression_metrics(labels, values)
+    assert metrics["mae"] == pytest.approx(mean_absolute_error(labels, values))
+    assert metrics["rmse"] == pytest.approx(root_mean_squared_error(labels, values))
+    assert metrics["r2"] == pytest.approx(r2_score(labels, values))
+    assert metrics["bias"] == pytest.approx(values.mean() - labels.mean())
+    assert metrics["relative_bias"] == pytest.approx(values.mean() / labels.mean() - 1)
+    for metric in ("mae", "rmse"):
+        assert from_mean(metric, losses(metric, labels, values).mean()) == pytest.approx(metrics[metric])
+
+
+def test_a_regression_score_that_cannot_be_told_is_left_out() -> None:
+    assert set(regression_metrics(np.zeros(3), np.ones(3))) == {"mae", "rmse", "bias"}
+    assert "r2" not in regression_metrics(np.full(3, 2.0), np.ones(3))
+
+
+def test_tenths_rise_with_the_prediction() -> None:
+    promised, observed = decile_curve(np.arange(95.0), np.arange(95.0))
+    assert len(promised) == 10
+    assert (np.diff(promised) > 0).all()
+    assert promised == pytest.approx(observed)
+    assert len(decile_curve(np.arange(3.0), np.arange(3.0))[0]) == 3

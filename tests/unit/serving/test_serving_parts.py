@@ -19,7 +19,7 @@ from mlforge.serving.manifest import Manifest
 from mlforge.serving.openapi import openapi_document, reference_page
 from mlforge.serving.receipts import Receipt, new_receipt_id, receipts_json
 from mlforge.serving.request_model import request_model
-from mlforge.spec import UseCase
+from mlforge.spec import UseCase, load_use_case
 
 RELEASE = Release(
     use_case="flight_delays",
@@ -118,3 +118,25 @@ def test_receipts_are_the_same_json_at_once_and_value_by_value(unknown: float | 
         flags=("missing:weather",),
     )
     assert json.loads(receipts_json([receipt, receipt])) == [receipt.row()] * 2
+
+
+def test_a_regression_answers_with_a_value_and_its_document_says_so() -> None:
+    use_case = load_use_case("household_spend")
+    manifest = Manifest.of(use_case, RELEASE.model_copy(update={"use_case": use_case.name}))
+    assert manifest.answer(12.5) == {"value": 12.5, "unit": "USD"}
+    assert manifest.label(12.5) is None
+    assert manifest.model_copy(update={"unit": None}).answer(12.5) == {"value": 12.5}
+    document = openapi_document(manifest, request_model("PredictRequest", manifest.request))
+    schema = document["components"]["schemas"]["Prediction"]
+    assert set(schema["properties"]) == {"value", "unit", "model_version", "release", "receipt_id", "flags"}
+    assert set(schema["examples"][0]) == set(schema["required"]) == set(schema["properties"])
+    assert "household_spend/predict" in reference_page(document)
+
+
+def test_a_manifest_of_before_there_were_regressions_is_a_classification(
+    flight_delays: UseCase, tmp_path: Path
+) -> None:
+    written = Manifest.of(flight_delays, RELEASE).model_dump(mode="json", exclude={"task", "unit"})
+    (tmp_path / "release.json").write_text(json.dumps(written), encoding="utf-8")
+    manifest = Manifest.read(tmp_path)
+    assert manifest.answer(0.7) == {"probability": 0.7, "label": "late"}
