@@ -15,7 +15,7 @@ import psycopg
 from mlforge import db
 from mlforge.db.ledger import release_record
 from mlforge.errors import DataVersionError
-from mlforge.refs import PartitionRange, TrainingSet
+from mlforge.refs import PartitionRange, Ref, TrainingSet
 from mlforge.spec import UseCase
 from mlforge.versions.export import Snapshot, export_dataset, export_training_set
 from mlforge.versions.metadata import Version, hash_of_files
@@ -46,6 +46,22 @@ class Created:
     version: Version
     new: bool
     reused: int
+
+    def reference(self, partition_key: str) -> Ref:
+        """Return what a task hands on: its address is the version's name.
+
+        Args:
+            partition_key: Of the run that asked for it.
+        """
+        version = self.version
+        return Ref(
+            use_case=version.use_case,
+            partition_key=partition_key,
+            uri=f"dataset-version:{version.name}",
+            rows=version.rows,
+            content_hash=version.content_hash,
+            code_version=version.code_version,
+        )
 
 
 def create_version(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mlforge.errors import DataVersionError
@@ -171,7 +171,7 @@ class _Comparison:
             Shift(name, self.old_numbers[name].summary(), self.new_numbers[name].summary())
             for name in self.old_numbers.keys() & self.new_numbers.keys()
         ]
-        differing = [shift for shift in shifts if shift.old != shift.new]
+        differing = [shift for shift in shifts if replace(shift.old, rows=0) != replace(shift.new, rows=0)]
         return sorted(differing, key=lambda shift: (-abs(shift.in_deviations or 0.0), shift.column))
 
 
@@ -196,8 +196,6 @@ def _missing(names: Iterable[str], there: Iterable[str]) -> tuple[str, ...]:
 
 def as_json(diff: VersionDiff) -> dict[str, Any]:
     """Return a diff as JSON values."""
-    from dataclasses import asdict
-
     return {
         "old": str(diff.old.name),
         "new": str(diff.new.name),

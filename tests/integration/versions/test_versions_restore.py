@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flight_sources import ask, published
 from mlforge.errors import DataVersionError, SettingsError
 from mlforge.settings import Settings, get_settings
 from mlforge.spec import UseCase
@@ -111,3 +112,21 @@ def test_a_repository_that_is_no_clone_is_refused(tmp_path: Path, monkeypatch: p
     finally:
         monkeypatch.undo()
         get_settings.cache_clear()
+
+
+def test_restored_files_can_be_published_again(
+    repository: DataRepository, flight_delays: UseCase, publish: Callable[..., UseCase], tmp_path: Path
+) -> None:
+    newest = (
+        "SELECT content_hash FROM ledger.publications WHERE partition_key = '2013-04-02' ORDER BY version DESC LIMIT 1"
+    )
+    before = ask(newest)
+    publish("2013-04-02", lambda rows: rows.assign(distance=rows["distance"].astype(int) + 1))
+    assert ask(newest) != before
+    folder = restore_version(repository.resolve("flight_delays/flights/v1"), tmp_path / "restored")
+    declared = flight_delays.dataset("flights")
+    path = str(folder / "{partition_key}.parquet")
+    source = declared.source.model_copy(update={"path": path, "format": "parquet"})
+    datasets = {**flight_delays.datasets, "flights": declared.model_copy(update={"source": source})}
+    published(flight_delays.model_copy(update={"datasets": datasets}), "2013-04-02")
+    assert ask(newest) == before
