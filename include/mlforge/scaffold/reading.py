@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from mlforge.errors import SourceError
@@ -20,6 +19,7 @@ SAMPLE_ROWS = 1_000_000
 _MISSING = ["", "NA"]  # as extraction reads them
 _BLOCK = 4 << 20
 _HEAD = 64 << 10
+_PACKAGE = "package:"
 _ZIP = b"PK\x03\x04"
 _BINARY = (b"\x00", b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -68,7 +68,7 @@ def read_file(path: str, *, rows: int = SAMPLE_ROWS) -> Sample:
     """Return the first rows of a file: CSV, a zip of one CSV, Parquet or JSON lines, told apart by their content.
 
     Args:
-        path: Local path or fsspec URL.
+        path: Local path, fsspec URL, or `package:NAME/path` for a file inside an installed package.
         rows: At most so many are read, whatever the size of the file.
 
     Raises:
@@ -76,7 +76,7 @@ def read_file(path: str, *, rows: int = SAMPLE_ROWS) -> Sample:
     """
     import pyarrow as pa
 
-    address = path if "://" in path else str(Path(path).expanduser().resolve())
+    address = _address(path)
     try:
         with _open(address) as stream:
             kind = _format(stream, address)
@@ -88,8 +88,21 @@ def read_file(path: str, *, rows: int = SAMPLE_ROWS) -> Sample:
         message = " ".join(str(error).split())[:300]
         raise SourceError(f"cannot be read: {message}", where=address, hint="correct the file, or --from") from error
     table, left_out = scalar_columns(table)
-    source = {"kind": "file", "path": address, "format": kind}
+    source = {"kind": "file", "path": path if path.startswith(_PACKAGE) else address, "format": kind}
     return Sample(Origin(address, source), table, kind == "csv", whole, left_out)
+
+
+def _address(path: str) -> str:
+    from mlforge.ingest.files import file_uri
+    from mlforge.spec.sources import FileSource
+
+    if set(path) & set("{}"):
+        raise SourceError(
+            "braces in a path stand for a partition's key",
+            where=path,
+            hint="give one file to learn from; later set `source.path` in use_case.yaml",
+        )
+    return file_uri(FileSource(kind="file", path=path))
 
 
 @contextmanager
