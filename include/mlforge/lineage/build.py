@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from mlforge.lineage.columns import QueryLineage, trace_query
+from mlforge.lineage.columns import QueryLineage
 from mlforge.lineage.graph import TRAINING_SET, ColumnUse, LineageGraph, Table
+from mlforge.lineage.kept import traced_query
 from mlforge.lineage.transformations import Input, Subtype, distinct
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def published(use_case: UseCase, dataset: str) -> Table:
     declared, contract = use_case.dataset(dataset), use_case.contract(dataset)
     source = f"source.{dataset}"
     text = f"SELECT ({declared.event_timestamp}) AS event_timestamp, ({declared.known_at}) AS known_at FROM {source}"  # noqa: S608  an address in the graph, never sent to a database
-    times = trace_query(
+    times = traced_query(
         text,
         {source: {column.name: column.sql_type for column in contract.columns}},
         where=f"{use_case.name}, times of {dataset}",
@@ -90,7 +91,7 @@ def feature_view(use_case: UseCase, view: str) -> Table:
     """Return where a feature view comes from, through its SQL."""
     text = use_case.sql(f"features/{view}.sql")
     traced = _named(
-        trace_query(text, warehouse_tables(use_case), where=f"{use_case.name}, features/{view}.sql"), use_case
+        traced_query(text, warehouse_tables(use_case), where=f"{use_case.name}, features/{view}.sql"), use_case
     )
     return Table(f"features.{view}", "features", {**traced.columns, "partition_key": ()}, traced.rows, text)
 
@@ -121,7 +122,7 @@ def training_set(use_case: UseCase, tables: dict[str, Table]) -> Table:
     """Return where a training set comes from: the spine, derived fields, and each view joined as of the moment."""
     text = use_case.sql(use_case.training.spine)
     spine = _named(
-        trace_query(text, warehouse_tables(use_case), where=f"{use_case.name}, {use_case.training.spine}"), use_case
+        traced_query(text, warehouse_tables(use_case), where=f"{use_case.name}, {use_case.training.spine}"), use_case
     )
     columns = dict(spine.columns)
     for name, sources in derived_from(use_case).items():

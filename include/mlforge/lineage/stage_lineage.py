@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mlforge.lineage import facets, names
 from mlforge.lineage.build import feature_view, published, training_set, warehouse_tables
-from mlforge.lineage.columns import trace_query
 from mlforge.lineage.graph import TRAINING_SET, Table
+from mlforge.lineage.kept import traced_query
 from mlforge.lineage.names import DatasetName
 from mlforge.lineage.reading import contract_results, file_size, parquet_facts, table_columns
 from mlforge.lineage.transformations import Input
@@ -249,7 +249,7 @@ def _assemble(work: Work, lineage: StageLineage) -> None:
     views = {f"features.{view}": feature_view(use_case, view) for view in use_case.features}
     table = training_set(use_case, views)
     known = _warehouse_names(use_case) | _feature_names(use_case)
-    spine = trace_query(use_case.sql(use_case.training.spine), warehouse_tables(use_case))
+    spine = traced_query(use_case.sql(use_case.training.spine), warehouse_tables(use_case))
     tables = {f"warehouse.{use_case.table(dataset)}": f"warehouse.{dataset}" for dataset in use_case.datasets}
     _read_tables(lineage, [*(tables.get(name, name) for name in spine.tables), *views], known)
     lineage.write(
@@ -347,7 +347,7 @@ def _roll_out(work: Work, lineage: StageLineage) -> None:
 def _join_outcomes(work: Work, lineage: StageLineage) -> None:
     lineage.read(names.table_name("ledger", "predictions"))
     if work.done:
-        spine = trace_query(work.use_case.sql(work.use_case.training.spine), warehouse_tables(work.use_case))
+        spine = traced_query(work.use_case.sql(work.use_case.training.spine), warehouse_tables(work.use_case))
         for table in spine.tables:
             place, _, name = table.rpartition(".")
             lineage.read(names.table_name(place, name))
