@@ -102,7 +102,16 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__FERNET_KEY": airflow_secret(settings, "airflow_fernet_key"),
         "AIRFLOW__API__SECRET_KEY": airflow_secret(settings, "airflow_secret_key"),
         "AIRFLOW__API_AUTH__JWT_SECRET": airflow_secret(settings, "airflow_jwt_secret"),
+        **lineage_environment(settings),
     }
+
+
+def lineage_environment(settings: Settings) -> dict[str, str]:
+    """Return what sends lineage to a backend; nothing where airflow.cfg's file is to be written."""
+    if not settings.lineage_url:
+        return {}
+    transport = {"type": "http", "url": settings.lineage_url, "timeout": 2, "retry": {"total": 1}}
+    return {"AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport)}
 
 
 def tracking_environment(settings: Settings) -> dict[str, str]:

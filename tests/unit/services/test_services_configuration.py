@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,18 @@ def test_airflow_cfg_names_no_path_of_a_machine() -> None:
     text = (Settings().root / "airflow.cfg").read_text()
     assert str(Settings().root) not in text
     assert "sql_alchemy_conn_cmd = mlforge service secret airflow_database_url" in text
+
+
+def test_lineage_goes_to_a_file_of_the_installation_unless_a_backend_is_named(
+    settings: Settings, tmp_path: Path
+) -> None:
+    create_secrets(settings)
+    assert "AIRFLOW__OPENLINEAGE__TRANSPORT" not in airflow_environment(settings)
+    parsed = configparser.RawConfigParser()
+    parsed.read(settings.root / "airflow.cfg")
+    written = json.loads(parsed["openlineage"]["transport"])
+    assert written == {"type": "file", "log_file_path": "${MLFORGE_HOME}/lineage/events.jsonl", "append": True}
+    policy = json.loads(parsed["openlineage"]["emission_policy"])
+    assert [rule["controls"] for rule in policy] == [{"emit": False}, {"emit": True}]
+    told = airflow_environment(settings.model_copy(update={"lineage_url": "http://127.0.0.1:5002"}))
+    assert json.loads(told["AIRFLOW__OPENLINEAGE__TRANSPORT"])["url"] == "http://127.0.0.1:5002"
