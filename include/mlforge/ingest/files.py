@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from mlforge.spec.sources import FileSource
 
 _S3 = ("s3://", "s3a://")
-_S3_TIMEOUTS = {"connect_timeout": 10, "read_timeout": 60}
+# Whoever runs the stage tries again later.
+_S3_TIMEOUTS = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 1}}
 _GONE = "the source file does not exist"
 
 
