@@ -173,7 +173,7 @@ def lineage(version: VersionArgument, as_json: JsonOption = False) -> None:
     if as_json:
         _print_json(traced)
     else:
-        Console().print(lineage_tree(traced), soft_wrap=True)
+        Console().print(lineage_tree(traced))
 
 
 def _print_json(value: Any) -> None:

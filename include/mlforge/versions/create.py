@@ -108,7 +108,7 @@ def create_version(
         content_hash = hash_of_files(snapshot.files)
         same = next((record for record in others if record.content_hash == content_hash), None)
         if same is not None:
-            return Created(repository.read(same.name), new=False, reused=snapshot.reused)
+            return Created(_present(repository, same), new=False, reused=snapshot.reused)
         _require_free(others, chosen)
         version = _version(snapshot, series, chosen, number, content_hash, note=note, who=who, run_id=run_id)
         repository.record_files(series)
@@ -171,6 +171,16 @@ _FIELDS = (
     *("use_case", "partition_key", "as_of", "rows", "uri", "content_hash"),
     *("feature_service", "publications", "code_version"),
 )
+
+
+def _present(repository: DataRepository, record: VersionRecord) -> Version:
+    """Return the version that the ledger knows, from the data repository."""
+    if record.name not in repository.names():
+        raise DataVersionError(
+            f"the ledger knows this content as {record.name}, the data repository at {repository.root} does not",
+            hint="let MLFORGE_DATA_REPOSITORY name the clone that has it, or fetch its tags from your git remote",
+        )
+    return repository.read(record.name)
 
 
 def _require_free(others: list[VersionRecord], chosen: str) -> None:

@@ -171,7 +171,7 @@ class DataRepository:
                 subject = _commit(git, b"HEAD").message.decode().splitlines()[0]
             except (KeyError, IndexError):
                 return None
-            if subject.count("/") != 2 or _TAGS + subject.encode() in git.refs:
+            if not all(subject.split("/")) or subject.count("/") != 2 or _TAGS + subject.encode() in git.refs:
                 return None
         series, version = parse_name(subject)
         head = self.head(series)

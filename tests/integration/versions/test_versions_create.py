@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,10 +16,8 @@ from flight_examples import make_training_set
 from flight_sources import ask, real_rows
 from mlforge import db
 from mlforge.errors import DataVersionError, RetryableError, ServiceUnavailableError
-from mlforge.refs import PartitionRange
 from mlforge.settings import Settings
 from mlforge.spec import UseCase
-from mlforge.stages import StageRun
 from mlforge.versions import Created, DataRepository, create_version
 from processes import die_with_parent
 
@@ -235,17 +234,7 @@ def test_a_remote_that_is_gone_makes_no_version(
     assert make().version.version == "v2"
 
 
-def test_an_operator_makes_a_version_of_its_run(
-    publish: Callable[..., UseCase], new_repository: Path, flight_delays: UseCase
-) -> None:
-    from mlforge_airflow.operators.versions import CreateDatasetVersionOperator
-
-    publish()
-    operator = CreateDatasetVersionOperator(
-        task_id="version", use_case="flight_delays", dataset="flights", note="nightly"
-    )
-    run = StageRun(use_case=flight_delays, days=PartitionRange.parse("2013-04-03"), run_id="dag/run", who="ann")
-    ref = operator.run_stage(run)
-    assert (ref.uri, ref.partition_key) == ("dataset-version:flight_delays/flights/v1", "2013-04-03")
-    assert operator.run_stage(run) == ref
-    assert ask("SELECT run_id, note FROM ledger.dataset_versions") == [("dag/run", "nightly")]
+def test_a_repository_that_was_lost_is_said(repository: DataRepository, make: Callable[..., Created]) -> None:
+    shutil.rmtree(repository.root)
+    with pytest.raises(DataVersionError, match="the ledger knows this content as flight_delays/flights/v1"):
+        make()

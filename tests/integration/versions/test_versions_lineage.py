@@ -109,7 +109,8 @@ def test_a_training_set_is_traced_both_ways(repository: DataRepository, flight_d
 def test_the_command_draws_a_tree(repository: DataRepository, flight_delays: UseCase) -> None:
     used(flight_delays)
     run = CliRunner().invoke
-    drawn = " ".join(run(build_app(), ["data", "version", "lineage", "flight_delays/flights/v1"]).stdout.split())
+    wide = {"COLUMNS": "300"}
+    drawn = run(build_app(), ["data", "version", "lineage", "flight_delays/flights/v1"], env=wide).stdout
     for words in ("made from", "raw file", "used by", "gate refused", "3 predictions", "flight_delays.training/one"):
         assert words in drawn
     told: dict[str, Any] = json.loads(
