@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlforge import db, storage
 from mlforge.refs import RawPartition
 
+if TYPE_CHECKING:
+    from mlforge.spec import UseCase
+
 _RESULTS = """
-SELECT rule, severity, passed, rows_checked, rows_failed FROM ledger.contract_results
-WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = %(key)s
+SELECT rule, min(severity), bool_and(passed), sum(rows_checked)::bigint, sum(rows_failed)::bigint
+FROM ledger.contract_results
+WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = ANY(%(keys)s)
   AND attempt = coalesce(%(attempt)s::bigint, (
       SELECT max(attempt) FROM ledger.contract_results
-      WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = %(key)s))
-ORDER BY result_id
+      WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = ANY(%(keys)s)))
+GROUP BY rule ORDER BY min(result_id)
 """
 _COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), coalesce(col_description(c.oid, a.attnum), '')
@@ -24,9 +28,10 @@ ORDER BY c.relname, a.attnum
 """
 
 
-def contract_results(raw: RawPartition, attempt: int | None) -> list[dict[str, Any]]:
-    """Return what the rules of a contract found in an attempt; of the newest one when none is given."""
-    values = {"use_case": raw.use_case, "dataset": raw.dataset, "key": raw.partition_key, "attempt": attempt}
+def contract_results(use_case: UseCase, raw: RawPartition, attempt: int | None) -> list[dict[str, Any]]:
+    """Return what the rules of a contract found in all partitions of an attempt; of the newest when none is given."""
+    keys = [raw.partition_key, *use_case.partition_keys(raw.partition_key)]
+    values = {"use_case": raw.use_case, "dataset": raw.dataset, "keys": keys, "attempt": attempt}
     with db.connect() as connection:
         rows = connection.execute(_RESULTS, values).fetchall()
     columns = ("rule", "severity", "passed", "rows_checked", "rows_failed")

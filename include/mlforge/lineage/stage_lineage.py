@@ -151,7 +151,7 @@ def _check(work: Work, lineage: StageLineage) -> None:
         nulls, size = parquet_facts(raw.uri)
         attempt = work.result.attempt if isinstance(work.result, CheckedPartition) else None
         quality |= facets.quality_metrics(raw.rows, nulls, size)
-        found = contract_results(raw, attempt)
+        found = contract_results(work.use_case, raw, attempt)
         if found:
             quality |= facets.assertions(found, contract)
     lineage.read(_raw_folder(raw.uri), about, quality)
