@@ -93,19 +93,32 @@ def _describe(name: str, alias: str, typed: tuple[Kind, pa.ChunkedArray, bool]) 
 
     kind, values, zoned = typed
     counts = pc.value_counts(values.drop_null())
-    order = sorted(zip(counts.field("counts").to_pylist(), counts.field("values").to_pylist(), strict=True), key=_rank)
     measured = pc.utf8_length(values) if kind == "string" else values
     bounds = {"min": None, "max": None} if kind == "boolean" else pc.min_max(measured).as_py()
     if kind == "number" and pa.types.is_floating(values.type) and not pc.all(pc.is_finite(values)).as_py():
         bounds = {"min": None, "max": None}  # NaN and infinity have no bounds
     return Column(
-        name, alias, kind, values, zoned, values.null_count, len(order), bounds["min"], bounds["max"],
-        order[0][1] if order else None,
-    )  # fmt: skip
+        name=name,
+        alias=alias,
+        kind=kind,
+        values=values,
+        zoned=zoned,
+        nulls=values.null_count,
+        distinct=len(counts),
+        lowest=bounds["min"],
+        highest=bounds["max"],
+        usual=_usual(counts),
+    )
 
 
-def _rank(item: tuple[int, Any]) -> tuple[int, str]:
-    return -item[0], str(item[1])
+def _usual(counts: pa.StructArray) -> Any:
+    """Return the value that is there most often; of several the first in writing, so that it is always the same."""
+    import pyarrow.compute as pc
+
+    if not len(counts):
+        return None
+    most = pc.equal(counts.field("counts"), pc.max(counts.field("counts")))
+    return min(counts.field("values").filter(most).to_pylist(), key=str)
 
 
 def _typed(raw: pa.ChunkedArray, timezone: str, *, text: bool) -> tuple[Kind, pa.ChunkedArray, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -135,7 +136,8 @@ def make_draft(name: str, sample: Sample, wishes: Wishes, *, today: dt.date) -> 
     where = sample.origin.label
     sample = sample.once()
     columns = describe_columns(sample, timezone=wishes.timezone)
-    for wish in (wishes.target, wishes.time, *wishes.key, *wishes.after, *_parts(wishes.entities)):
+    said = [name for entity in wishes.entities for name in _parts(entity, columns)]
+    for wish in (wishes.target, wishes.time, *wishes.key, *wishes.after, *said):
         _require_known(wish, columns, where)
     time, other_times = times.find_time(columns, where, chosen=wishes.time)
     if wishes.target is None:
@@ -214,8 +216,8 @@ def no_target(columns: Mapping[str, Column], time: Column | None, where: str) ->
     )
 
 
-def _parts(entities: Iterable[str]) -> list[str]:
-    return [part for entity in entities for part in entity.split("+")]
+def _parts(entity: str, columns: Mapping[str, Column]) -> tuple[str, ...]:
+    return (entity,) if entity in columns else tuple(entity.split("+"))
 
 
 def _require_known(name: str | None, columns: Mapping[str, Column], where: str) -> None:
@@ -272,8 +274,8 @@ def _entities(
     later: Mapping[str, str],
 ) -> list[tuple[Column, ...]]:
     if wishes.entities:
-        chosen = [tuple(entity.split("+")) for entity in wishes.entities]
-        for name in _parts(wishes.entities):
+        chosen = [_parts(entity, columns) for entity in wishes.entities]
+        for name in {name for names in chosen for name in names}:
             column = columns[name]
             if column.kind not in {"string", "integer"} or name in later or column in (time, target.column):
                 raise SpecError(
@@ -365,7 +367,9 @@ def _windows(partitions: Partitions, time: Column, target: Target, known_after: 
 
     outcomes = target.outcomes
     known = np.isfinite(outcomes)
-    days = time.values.cast(pa.date32(), safe=False).filter(pa.array(known)).to_pylist()
     middle = float(np.median(outcomes[known])) if target.task == "regression" else 0.5
-    labels = [(day, bool(outcome > middle)) for day, outcome in zip(days, outcomes[known], strict=True)]
+    days = time.values.cast(pa.date32(), safe=False).to_pylist()
+    labels = Counter(
+        (day, bool(high)) for day, high, there in zip(days, outcomes > middle, known, strict=True) if there
+    )
     return times.fit_windows(partitions, labels, known_after or 0)

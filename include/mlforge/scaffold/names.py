@@ -112,6 +112,8 @@ def _problem(name: str) -> str | None:
         return f"it is longer than PostgreSQL's {_MAX_BYTES} bytes"
     if name.startswith((".", "[")):
         return "it begins like a path into a nested column"  # so Arrow reads it
+    if "%" in name:
+        return "it has a per cent sign, which stands for a parameter in SQL"
     if not name.isprintable():
         return "it has a character that cannot be printed"
     return None

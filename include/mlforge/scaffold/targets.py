@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mlforge.errors import SpecError
@@ -39,7 +40,7 @@ class Target:
     labels: tuple[str, ...]
     why: str
 
-    @property
+    @cached_property
     def outcomes(self) -> NDArray[np.float64]:
         """1.0 and 0.0, or the numbers themselves; NaN where there is none. Shape (n_rows,)."""
         import numpy as np

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -14,6 +14,8 @@ from mlforge.scaffold.columns import Column
 from mlforge.scaffold.names import nearest_identifier
 
 Period = Literal["day", "week"]
+# UTC day, and whether the outcome is on the upper side → how many rows.
+Labels = Mapping[tuple[dt.date, bool], int]
 STEP_DAYS: Mapping[Period, int] = {"day": 1, "week": 7}
 _BEST_WORDS = {"event", "timestamp", "datetime", "created", "occurred", "happened", "snapshot", "ts"}
 _GOOD_WORDS = {"time", "date", "day", "hour", "at", "on", "when", "week"}
@@ -201,12 +203,12 @@ class Windows:
     minimum_rows: int
 
 
-def fit_windows(partitions: Partitions, labels: Sequence[tuple[dt.date, bool]], known_after: int) -> Windows:
+def fit_windows(partitions: Partitions, labels: Labels, known_after: int) -> Windows:
     """Return windows that fit the length of the history, with both sides of the target in each part.
 
     Args:
         partitions: What there is.
-        labels: UTC day of each labelled row, and whether its outcome is the rarer one.
+        labels: How many labelled rows there are.
         known_after: Days until an outcome is known.
     """
     step = partitions.step_days
@@ -226,7 +228,7 @@ def fit_windows(partitions: Partitions, labels: Sequence[tuple[dt.date, bool]], 
             validation += step
         else:
             break
-    within = sum(start <= day < partitions.end_of_last for day, _ in labels)
+    within = sum(rows for (day, _), rows in labels.items() if start <= day < partitions.end_of_last)
     return Windows(days, validation, test, max(10, _round_down(within // 2)))
 
 
@@ -234,8 +236,8 @@ def _whole(days: int, step: int) -> int:
     return max(step, days // step * step)
 
 
-def _both(labels: Sequence[tuple[dt.date, bool]], first: dt.date, after: dt.date) -> bool:
-    return len({rare for day, rare in labels if first <= day < after}) == 2
+def _both(labels: Labels, first: dt.date, after: dt.date) -> bool:
+    return len({high for day, high in labels if first <= day < after}) == 2
 
 
 def _round_down(number: int) -> int:

@@ -321,6 +321,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
         name.strip()
         and name.isprintable()
         and not name.startswith((".", "["))
+        and "%" not in name
         and name not in {"event_timestamp", "known_at", "partition_key"}
     )
 )

@@ -117,6 +117,7 @@ def test_sql_names_are_quoted_only_where_they_must_be() -> None:
         (["a", "x" * 64], "longer than"),
         (["a", "b\nc"], "cannot be printed"),
         (["a", ".b"], "begins like a path"),
+        (["a", "share %"], "a per cent sign"),
     ],
 )
 def test_a_name_that_no_contract_can_take_is_told(columns: list[str], why: str) -> None:
