@@ -150,9 +150,10 @@ def broken_condition(rule: Rule, staged: str) -> str:
 
 def _blame(connection: psycopg.Connection[Any], staged: str, rules: Sequence[Rule]) -> None:
     """Ask each rule by itself, so that the error of one that is wrong names it."""
+    keys = [key for (key,) in _ask(connection, f"SELECT DISTINCT partition_key FROM {staged}")]  # noqa: S608
     for rule in rules:
         if rule.query:
-            query = _scalar(rule.query, staged, ["1970-01-01"])
+            query = _scalar(rule.query, staged, keys)
         elif _aggregate(rule):
             query = f"SELECT {_aggregate(rule)} FROM {staged} GROUP BY partition_key"  # noqa: S608
         else:

@@ -36,7 +36,7 @@ font-variant-numeric:tabular-nums}code{font:.85rem ui-monospace,Menlo,Consolas,m
 .dot.error{background:var(--bad)}.dot.warning{background:var(--warn)}.dot.info{background:var(--soft)}
 .bar{display:inline-block;width:90px;height:.5rem;background:var(--mark);border-radius:.25rem;overflow:hidden;
 vertical-align:middle;margin-left:.5rem}.bar i{display:block;height:100%;background:var(--bad)}
-pre{margin:.3rem 0 0;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8rem;background:var(--mark);
+a{color:inherit}pre{margin:.3rem 0 0;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8rem;background:var(--mark);
 padding:.5rem .7rem;border-radius:.4rem}svg{display:block;max-width:100%}svg text{fill:var(--soft);font-size:11px}
 .f-passed{fill:var(--good)}.f-warned{fill:var(--warn)}.f-quarantined{fill:var(--aside)}.f-failed{fill:var(--bad)}
 .key span{margin-right:1rem}.key svg{display:inline}details summary{cursor:pointer}
@@ -68,7 +68,7 @@ def render_results(found: CheckResult) -> str:
     body = (
         f'<h1>{escape(title)} <span class="badge {found.outcome}">{_SAY[found.outcome]}</span></h1>'
         f'<p class="soft">{facts}</p>{reasons}{more}{_tiles(found)}{_extra(found.extra_columns)}'
-        f"<h2>Rules</h2>{_rules(found.rules)}{_history(found)}"
+        f"{_history(found)}<h2>Rules</h2>{_rules(found.rules)}"
     )
     return html_page(f"Contract check: {title}", body)
 
@@ -87,7 +87,7 @@ def _tiles(found: CheckResult) -> str:
     counts, failed = found.counts, found.outcome == "failed"
     tiles = [
         ("rows in", counts.rows_in),
-        ("whole, but refused with the rest" if failed else "may be published", counts.kept),
+        ("whole, but nothing is published" if failed else "to be published", counts.kept),
         ("broken" if failed else "set aside", counts.broken),
         ("exact copies", counts.duplicate),
     ]
@@ -115,7 +115,8 @@ def _rule(rule: RuleResult) -> str:
     about = f'<div class="soft small">{escape(rule.description)}</div>' if rule.description else ""
     days = f" in {rule.partitions_failed} partitions" if rule.partitions_failed > 1 else ""
     bound = "kept by every row" if rule.scope == "row" else rule.bound
-    value = f"{rule.rows_failed:,} rows{days}" if rule.scope == "row" else f"{show(rule.value)}{days}"
+    rows = "row" if rule.rows_failed == 1 else "rows"
+    value = f"{rule.rows_failed:,} {rows}{days}" if rule.scope == "row" else f"{show(rule.value)}{days}"
     examples = "".join(f"{escape(json.dumps(row, ensure_ascii=False))}\n" for row in rule.examples)
     shown = f"<details open><summary class=small>examples</summary><pre>{examples}</pre></details>" if examples else ""
     return (
@@ -157,7 +158,7 @@ def history_strip(partitions: Mapping[str, tuple[str, Counts]]) -> str:
             f'<rect x="{place * 20}" y="{64 - height:.1f}" width="16" height="{height:.1f}" rx="2"'
             f' class="f-{outcome}"><title>{escape(told)}</title></rect>'
         )
-    width = max(20 * len(partitions), 170)
+    width = max(20 * len(partitions), 150)
     ends = list(partitions)
     last = f'<text x="{width}" y="80" text-anchor="end">{escape(ends[-1])}</text>' if len(ends) > 1 else ""
     first = f'<text x="0" y="80">{escape(ends[0])}</text>' if ends else ""
