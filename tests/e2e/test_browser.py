@@ -98,11 +98,13 @@ def test_a_partition_is_run_from_the_form(airflow: Window, demonstration: Demons
     expect(page.get_by_test_id("state-badge").first).to_have_text("Success", timeout=RUN_SECONDS * 1000)
     page.reload()
     expect(page.get_by_test_id(f"grid-{run.run_id}-request_training")).to_be_visible()
-    expect(page.get_by_text("12 Task Instances")).to_be_visible()
+    expect(page.get_by_text("13 Task Instances")).to_be_visible()
     airflow.keep("airflow-data-grid")
     show_graph(page)
     airflow.keep("airflow-data-run-graph")
-    assert set(orchestrator.task_states(run).values()) == {"success"}
+    states = orchestrator.task_states(run)
+    assert states.pop("mark_stale") == "skipped"  # nothing that was built before reads this day
+    assert set(states.values()) == {"success"}
 
 
 def test_a_backfill_from_the_form_trains_nothing(airflow: Window, demonstration: Demonstration) -> None:
@@ -121,6 +123,7 @@ def test_a_backfill_from_the_form_trains_nothing(airflow: Window, demonstration:
         orchestrator.wait(run, RUN_SECONDS)
         states = orchestrator.task_states(run)
         assert states.pop("request_training") == "skipped"
+        assert states.pop("mark_stale") == "skipped"  # the same rows as before: nothing is stale
         assert set(states.values()) == {"success"}
     open_dag(page, demonstration.settings, DATA)
     for run in runs:
