@@ -70,7 +70,8 @@ class Draft:
         features: Those of them that the model sees as they are.
         later: Columns that are known afterwards only, or look like it, with the reason.
         left_out: Columns that nobody is asked for, with the reason.
-        history: Columns whose trailing means are features, the target first.
+        history: Columns whose trailing means are features: the target, and those that tell most of it.
+        told: How much of the target each column tells by itself, from 0 to 1.
         windows: Days of the two trailing windows.
         known_after: Days after the event until a row is known; None for the end of its partition.
         open_ended: Whether more partitions are to come.
@@ -94,6 +95,7 @@ class Draft:
     later: Mapping[str, str]
     left_out: Mapping[str, str]
     history: tuple[Column, ...]
+    told: Mapping[str, float]
     training: Windows
     known_after: int | None
     open_ended: bool
@@ -151,7 +153,8 @@ def make_draft(name: str, sample: Sample, wishes: Wishes, *, today: dt.date) -> 
     key = tuple(columns[each] for each in wishes.key or keys.find_key(usable, time, target.column))
     if wishes.key:
         _require_key(key, where)
-    later = _later(columns, time, target, wishes.after, [column.name for column in key])
+    told = {c.name: targets.told_share(c, target) for c in columns.values() if c is not target.column}
+    later = _later(columns, time, told, wishes.after, [target.column, *key])
     entities = _entities(wishes, columns, time, target, key, rows, later)
     left_out = dict(sample.left_out) | _left_out(columns, target, key, entities, later, rows)
     asked = tuple(
@@ -173,7 +176,8 @@ def make_draft(name: str, sample: Sample, wishes: Wishes, *, today: dt.date) -> 
         features=frozenset(c.name for c in asked if _is_feature(c, time, key, rows)),
         later=later,
         left_out=left_out,
-        history=_history(columns, time, target, key, entities),
+        history=_history(columns, target, told, [time, *key, *(column for entity in entities for column in entity)]),
+        told=told,
         training=_windows(partitions, time, target, wishes.known_after),
         known_after=wishes.known_after,
         open_ended=not sample.whole or (today - partitions.end_of_last).days <= 2 * partitions.step_days,
@@ -247,20 +251,22 @@ def _require_key(key: Sequence[Column], where: str) -> None:
 
 
 def _later(
-    columns: Mapping[str, Column], time: Column, target: Target, said: Iterable[str], key: Sequence[str]
+    columns: Mapping[str, Column],
+    time: Column,
+    told: Mapping[str, float],
+    said: Iterable[str],
+    known: Sequence[Column],
 ) -> dict[str, str]:
     """Return the columns that nobody knows yet at the row's moment, with the reason."""
     later = dict.fromkeys(said, "you said so")
     for column in columns.values():
-        if column in (time, target.column) or column.name in later or column.name in key or column.constant:
+        if column in (time, *known) or column.name in later or column.constant:
             continue
         share = targets.later_share(column, time) if column.temporal else 0.0
         if share > _LATER_ROWS:
             later[column.name] = f"{share:.0%} of its times are later than {time.name}"
-            continue
-        told = targets.told_share(column, target)
-        if told >= SUSPICIOUS:
-            later[column.name] = f"suspicious: it alone tells {told:.0%} of {target.column.name}"
+        elif told[column.name] >= SUSPICIOUS:
+            later[column.name] = f"suspicious: it alone tells {told[column.name]:.0%} of the target"
     return later
 
 
@@ -345,20 +351,18 @@ def _is_feature(column: Column, time: Column, key: Sequence[Column], rows: int) 
 
 
 def _history(
-    columns: Mapping[str, Column],
-    time: Column,
-    target: Target,
-    key: Sequence[Column],
-    entities: Sequence[tuple[Column, ...]],
+    columns: Mapping[str, Column], target: Target, told: Mapping[str, float], others: Sequence[Column]
 ) -> tuple[Column, ...]:
-    names = {column.name for group in (key, *entities) for column in group}
     usable = [
         column
         for column in columns.values()
-        if column.numeric and not column.constant and column.name not in names and not keys.looks_like_a_name(column)
-        and column not in (time, target.column)
-    ]  # fmt: skip
-    return (target.column, *usable[: _MOST_HISTORY - 1])
+        if column.numeric
+        and not column.constant
+        and not keys.looks_like_a_name(column)
+        and column not in (target.column, *others)
+    ]
+    best = sorted(usable, key=lambda column: -told[column.name])[: _MOST_HISTORY - 1]
+    return (target.column, *(column for column in usable if column in best))
 
 
 def _windows(partitions: Partitions, time: Column, target: Target, known_after: int | None) -> Windows:

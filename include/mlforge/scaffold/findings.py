@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mlforge.scaffold.draft import Draft
 from mlforge.scaffold.reading import SAMPLE_ROWS
+from mlforge.scaffold.targets import STRONG
 
 _MOST_NAMES = 12
 
@@ -68,6 +69,12 @@ def warnings(draft: Draft) -> Iterator[str]:
     for name, reason in draft.later.items():
         if reason.startswith("suspicious"):
             yield f"{name!r} may leak the target: {reason.removeprefix('suspicious: ')}. It is not asked of a caller."
+    strong = [c.name for c in draft.asked if c is not draft.time and draft.told[c.name] >= STRONG]
+    for name in strong:
+        yield (
+            f"{name!r} alone tells {draft.told[name]:.0%} of the target. Is it known at the moment? If not, say --after"
+            f" {name!r}."
+        )
     if draft.partitions.gap:
         yield draft.partitions.gap[0].upper() + draft.partitions.gap[1:] + "."
     if not draft.key:

@@ -88,8 +88,9 @@ def read_file(path: str, *, rows: int = SAMPLE_ROWS) -> Sample:
         message = " ".join(str(error).split())[:300]
         raise SourceError(f"cannot be read: {message}", where=address, hint="correct the file, or --from") from error
     table, left_out = scalar_columns(table)
-    source = {"kind": "file", "path": path if path.startswith(_PACKAGE) else address, "format": kind}
-    return Sample(Origin(address, source), table, kind == "csv", whole, left_out)
+    shown = path if path.startswith(_PACKAGE) else address
+    source = {"kind": "file", "path": shown, "format": kind}
+    return Sample(Origin(shown, source), table, kind == "csv", whole, left_out)
 
 
 def _address(path: str) -> str:

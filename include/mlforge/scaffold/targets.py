@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlforge.spec.task import Task
 
 SUSPICIOUS = 0.95
+STRONG = 0.5
 _POSITIVE = {"1", "true", "t", "yes", "y", "late", "churned", "bad", "fraud", "positive", "default", "failed", "lost"}
 _OUTCOME_WORDS = {"target", "label", "outcome", "y", "churn", "churned", "late", "fraud", "default", "defaulted"}
 _MOST_BINS = 200

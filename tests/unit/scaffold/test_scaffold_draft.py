@@ -150,6 +150,24 @@ class TestInference:
         assert any("'refund' may leak the target" in text for text in warnings(draft))
         assert not {"refund", "refunded_at"} & {column.name for column in draft.asked}
 
+    def test_a_column_that_tells_much_is_asked_about(self, tmp_path: Path) -> None:
+        frame = orders()
+        random = np.random.default_rng(3)
+        frame["mood"] = np.where(random.random(len(frame)) < 0.15, "good", frame["returned"])
+        draft = drafted(saved(frame, tmp_path))
+        assert "mood" in {column.name for column in draft.asked}
+        assert any("Is it known at the moment? If not, say --after 'mood'" in text for text in warnings(draft))
+
+    def test_the_history_is_of_the_target_and_of_what_tells_most_of_it(self, tmp_path: Path) -> None:
+        frame = orders()
+        random = np.random.default_rng(4)
+        for number in range(6):
+            frame.insert(3, f"noise_{number}", random.random(len(frame)).round(3))
+        names = [column.name for column in drafted(saved(frame, tmp_path)).history]
+        assert names[0] == "returned"
+        assert "price" in names
+        assert len(names) == 5
+
     def test_without_an_entity_there_are_features_per_weekday(self, tmp_path: Path) -> None:
         frame = orders()[["order_id", "ordered_at", "price", "returned"]]
         draft = drafted(saved(frame, tmp_path))
