@@ -20,6 +20,5 @@ CREATE TABLE ledger.contract_checks (
 CREATE INDEX ON ledger.contract_checks (use_case, dataset, partition_key, check_id DESC);
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON ledger.contract_checks
     FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
-CREATE INDEX ON ledger.contract_results (use_case, dataset, partition_key, attempt);
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON ledger.contract_results
     FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
