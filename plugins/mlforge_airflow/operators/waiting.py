@@ -53,11 +53,10 @@ class WaitForPartitionOperator(StageOperator):
                     poke_seconds=wait.poke_seconds if wait else 60.0,
                 ),
                 method_name="resume",
-                kwargs={"deadline": deadline.isoformat()},
             )
-        self.resume(context, {"state": state, **detail}, deadline.isoformat())
+        self.resume(context, {"state": state, "deadline": deadline.isoformat(), **detail})
 
-    def resume(self, context: Context, event: dict[str, Any], deadline: str) -> None:
+    def resume(self, context: Context, event: dict[str, Any]) -> None:
         """Go on with what the trigger saw.
 
         Raises:
@@ -70,7 +69,7 @@ class WaitForPartitionOperator(StageOperator):
             raise AirflowFailException(event["error"])
         with library_errors():
             use_case, facts = self._read(context)
-            raise AirflowFailException(self._late(use_case, facts, event, dt.datetime.fromisoformat(deadline)))
+            raise AirflowFailException(self._late(use_case, facts, event))
 
     def _read(self, context: Context) -> tuple[UseCase, RunFacts]:
         from mlforge.spec import load_use_case
@@ -84,11 +83,11 @@ class WaitForPartitionOperator(StageOperator):
         started = getattr(context["dag_run"], "start_date", None) or dt.datetime.now(dt.UTC)
         return deadline_of(use_case, self.dataset, facts.days, started)
 
-    def _late(self, use_case: UseCase, facts: RunFacts, event: dict[str, Any], deadline: dt.datetime) -> str:
+    def _late(self, use_case: UseCase, facts: RunFacts, event: dict[str, Any]) -> str:
         """Raise the alert, unless a backfill waited, and return what is late since when."""
         from mlforge.ingest.arrival import late_error, raise_late_alert
 
-        missing = use_case.partitions(event["missing"])
+        missing, deadline = use_case.partitions(event["missing"]), dt.datetime.fromisoformat(event["deadline"])
         error = late_error(use_case, self.dataset, missing, deadline, event.get("seen", ""))
         if facts.backfill:
             self.log.info("a backfill raises no alert")

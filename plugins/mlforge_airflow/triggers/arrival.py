@@ -52,7 +52,7 @@ class PartitionArrivalTrigger(BaseTrigger):
             state, detail = await asyncio.to_thread(look, self.use_case, self.dataset, self.partition_key)
             left = (deadline - dt.datetime.now(dt.UTC)).total_seconds()
             if state != "late" or left <= 0:
-                yield TriggerEvent({"state": state, **detail})  # type: ignore[no-untyped-call]  # as above
+                yield TriggerEvent({"state": state, "deadline": self.deadline, **detail})  # type: ignore[no-untyped-call]  # as above
                 return
             self.log.info("%s.%s %s has not come yet", self.use_case, self.dataset, detail.get("missing"))
             await asyncio.sleep(min(self.poke_seconds, left))
