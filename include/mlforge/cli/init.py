@@ -97,7 +97,7 @@ def _draft(console: Console, name: str, source: str, table: str | None, wishes: 
     from dataclasses import replace
 
     from mlforge.scaffold import check_names, make_draft
-    from mlforge.scaffold.draft import target_candidates
+    from mlforge.scaffold.inference import target_candidates
 
     check_names(name, wishes)
     with console.status(f"reading {source.rsplit('@', 1)[-1]}"):

@@ -4,8 +4,9 @@
 silently: every choice has its reason, and a wish of the person overrides it.
 """
 
-from mlforge.scaffold.draft import Draft, Wishes, check_names, make_draft
+from mlforge.scaffold.draft import Draft, Wishes
 from mlforge.scaffold.findings import Finding, findings, warnings
+from mlforge.scaffold.inference import check_names, make_draft
 from mlforge.scaffold.reading import Sample, read_file
 from mlforge.scaffold.rendering import render
 from mlforge.scaffold.tables import read_table

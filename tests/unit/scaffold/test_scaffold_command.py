@@ -19,7 +19,7 @@ from mlforge.cli.init import _ask
 from mlforge.cli.main import build_app
 from mlforge.errors import SpecError
 from mlforge.scaffold import Wishes, read_file
-from mlforge.scaffold.draft import target_candidates
+from mlforge.scaffold.inference import target_candidates
 from mlforge.scaffold.tables import is_database
 from mlforge.spec import load_use_case
 from scaffold_roots import own_root
