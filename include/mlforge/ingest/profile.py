@@ -187,12 +187,8 @@ def _column(rows: pa.Table, column: Column) -> dict[int, dict[str, Any]]:
 
     name = column.name
     number = column.sql_type in _NUMBERS
-    wanted: list[Any] = [
-        (name, "count"),
-        (name, "count", pc.CountOptions(mode="only_null")),
-        (name, "count_distinct"),
-    ]
-    names = ["count", "nulls", "distinct"]
+    wanted: list[Any] = [(name, "count"), (name, "count", pc.CountOptions(mode="only_null"))]
+    names = ["count", "nulls"]
     if number and not column.personal:
         wanted += [(name, each) for each in ("min", "max", "mean", "stddev")]
         wanted.append((name, "tdigest", pc.TDigestOptions(q=list(QUANTILES))))
@@ -201,45 +197,57 @@ def _column(rows: pa.Table, column: Column) -> dict[int, dict[str, Any]]:
     # Two aggregates of one kind have one name: take them by place.
     values = {each: grouped.column(place + 1).to_pylist() for place, each in enumerate(names)}
     found: dict[int, dict[str, Any]] = {
-        publication: {each: _finite(values[each][place]) for each in names}
+        publication: {"distinct": 0} | {each: _finite(values[each][place]) for each in names}
         for place, publication in enumerate(grouped.column(0).to_pylist())
     }
+    counted = _counted(rows, name)
+    for publication, distinct in _groups(counted, [([], "count_all")]):
+        found[publication]["distinct"] = distinct
     if not column.personal:
-        _add_top(found, rows, name, ordered=not number)
+        if not number:
+            for publication, low, high in _bounds(counted, name):
+                found[publication] |= {"min": json_value(low), "max": json_value(high)}
+        _add_top(found, counted, name)
     return found
 
 
-def _add_top(found: dict[int, dict[str, Any]], rows: pa.Table, name: str, *, ordered: bool) -> None:
-    """Add the most frequent values; and for what is no number the first and the last one."""
+def _counted(rows: pa.Table, name: str) -> pa.Table:
+    """Return each value of a column with its number, `count_all`, by publication; missing ones do not count."""
     import pyarrow.compute as pc
 
     present = rows.filter(pc.is_valid(rows[name]))
-    counted = present.group_by([_PUBLICATION, name], use_threads=False).aggregate([([], "count_all")])
-    if ordered:
-        for publication, low, high in _bounds(counted, name):
-            found[publication] |= {"min": json_value(low), "max": json_value(high)}
+    return present.group_by([_PUBLICATION, name], use_threads=False).aggregate([([], "count_all")])
+
+
+def _groups(table: pa.Table, aggregates: list[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield each publication with its aggregates."""
+    grouped = table.group_by(_PUBLICATION, use_threads=False).aggregate(aggregates)
+    yield from zip(*(grouped.column(place).to_pylist() for place in range(len(aggregates) + 1)), strict=True)
+
+
+def _add_top(found: dict[int, dict[str, Any]], counted: pa.Table, name: str) -> None:
+    """Add the most frequent values of each publication."""
+    import pyarrow.compute as pc
+
     order = [(_PUBLICATION, "ascending"), ("count_all", "descending"), (name, "ascending")]
     counted = counted.take(pc.sort_indices(counted, sort_keys=order))
     publications = counted[_PUBLICATION].to_numpy()
     starts = [0, *((publications[1:] != publications[:-1]).nonzero()[0] + 1).tolist()] if len(publications) else []
-    places = [place for start, end in zip(starts, [*starts[1:], len(publications)], strict=True)
-              for place in range(start, min(end, start + TOP))]  # fmt: skip
-    for publication, value, count in zip(
-        *(counted.take(places)[each].to_pylist() for each in (_PUBLICATION, name, "count_all")), strict=True
-    ):
+    ends = [*starts[1:], len(publications)]
+    places = [place for start, end in zip(starts, ends, strict=False) for place in range(start, min(end, start + TOP))]
+    columns = (counted.take(places)[each].to_pylist() for each in (_PUBLICATION, name, "count_all"))
+    for publication, value, count in zip(*columns, strict=True):
         found[publication].setdefault("top", []).append([json_value(value), count])
 
 
-def _bounds(counted: pa.Table, name: str) -> Iterator[tuple[int, Any, Any]]:
+def _bounds(counted: pa.Table, name: str) -> Iterator[tuple[Any, ...]]:
+    """Yield each publication with its first and its last value in their order."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_boolean(counted[name].type):
-        return
-    order = [(_PUBLICATION, "ascending"), (name, "ascending")]
-    table = counted.take(pc.sort_indices(counted, sort_keys=order))
-    grouped = table.group_by(_PUBLICATION, use_threads=False).aggregate([(name, "first"), (name, "last")])
-    yield from zip(*(grouped.column(place).to_pylist() for place in range(3)), strict=True)
+    if not pa.types.is_boolean(counted[name].type):
+        order = pc.sort_indices(counted, sort_keys=[(_PUBLICATION, "ascending"), (name, "ascending")])
+        yield from _groups(counted.take(order), [(name, "first"), (name, "last")])
 
 
 def _finite(value: Any) -> Any:
