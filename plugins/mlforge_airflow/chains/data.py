@@ -20,34 +20,34 @@ if TYPE_CHECKING:
     from mlforge.spec import UseCase
 
 _DOC = """
-Takes one day of every dataset from its source to the online store.
+Takes one {period} of every dataset from its source to the online store.
 
-- **Every night** it runs for the day that has just ended; its *partition key* is that day, such as `2013-04-01`.
-- **By hand:** trigger it with a partition key, which the form has under *Advanced Options*. For many days at once, as
-  in a first load, set the first and the last day of the range too, and give as the key the last day: the range goes
-  through the same tasks in bulk.
-- **Backfill:** start one in Airflow for any days. Nothing that is live changes by it.
+- **When a {period} has ended** it runs for it; the *partition key* is the first day of the {period}, such as `{start}`.
+- **By hand:** trigger it with a partition key, which the form has under *Advanced Options*. For many {period}s at
+  once, as in a first load, set the first and the last one of the range too, and give as the key the last one: the
+  range goes through the same tasks in bulk.
+- **Backfill:** start one in Airflow for any {period}s. Nothing that is live changes by it.
 
 A dataset that may be late has a task `wait_for_data`, which holds no worker; at its deadline it alerts and fails.
 
-Running a day again is safe: the same rows give the same content, and nothing is published twice.
+Running a {period} again is safe: the same rows give the same content, and nothing is published twice.
 
-What follows: the asset `features` starts *monitoring*; `request_training` starts *training*, for the newest day only;
-`mark_stale` starts *refresh* for days built before that look back at what has changed.
+What follows: the asset `features` starts *monitoring*; `request_training` starts *training*, for the newest {period}
+only; `mark_stale` starts *refresh* for {period}s built before that look back at what has changed.
 """
 
 
 def data_chain(use_case: UseCase) -> DAG:
-    """Return the DAG that carries a daily partition from its sources to the online store."""
+    """Return the DAG that carries a partition from its sources to the online store."""
     schedule, last_day = use_case.schedule, use_case.last_day
     dag = chain_dag(
         use_case,
         "data",
-        description="a day from its sources to the online store",
-        doc=_DOC,
+        description=f"a {schedule.period} from its sources to the online store",
+        doc=_DOC.format(period=schedule.period, start=schedule.start),
         schedule=CronPartitionTimetable(schedule.cron, timezone="UTC", key_format="%Y-%m-%d", run_offset=-1),
         start_date=_midnight(schedule.start),
-        # A day's run is due when the day has ended.
+        # A partition's run is due when it has ended.
         end_date=_midnight(last_day + dt.timedelta(days=schedule.step_days)) if last_day else None,
         max_active_runs=4,
         params={**range_params(), "act_live": act_live_param()},

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 _DOC = """
 Compares the newest days with what the champion was trained on, and its predictions with what happened.
 
-- **It starts** when a day's features are there, in a backfill too; or by hand, with a partition key.
+- **It starts** when a {period}'s features are there, in a backfill too; or by hand, with a partition key.
 - **It looks at {window} days** together, up to the partition; after a range load at the last {window} of the range.
 - **Before the first champion** everything is skipped: there is nothing to compare with.
-- **alert** is live: an older day, and a backfill, make a report but no alert.
+- **alert** is live: an older {period}, and a backfill, make a report but no alert.
 """
 
 
 def monitoring_chain(use_case: UseCase) -> DAG:
-    """Return the DAG that measures drift and performance of a day and raises alerts."""
+    """Return the DAG that measures drift and performance of a partition and raises alerts."""
     name = use_case.name
     dag = chain_dag(
         use_case,
         "monitoring",
-        description="drift and performance of a day",
-        doc=_DOC.format(window=use_case.monitors.window_days),
+        description=f"drift and performance of a {use_case.schedule.period}",
+        doc=_DOC.format(period=use_case.schedule.period, window=use_case.monitors.window_days),
         schedule=PartitionedAssetTimetable(assets=use_case_asset(name, "features")),
         max_active_runs=2,
         params={"act_live": act_live_param()},

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from mlforge.spec import UseCase
 
 _DOC = """
-Trains a candidate with everything that was known at the end of a day, and promotes it when it has shown enough.
+Trains a candidate with everything that was known at the end of a {period}, and promotes it when it has shown enough.
 
-- **It starts** when the data chain asks for it, for the newest day only; or by hand, with a partition key.
+- **It starts** when the data chain asks for it, for the newest {period} only; or by hand, with a partition key.
 - **The gate** compares candidate and champion on the same rows. When it refuses, `promote` is skipped and the log of
   `gate` names the reasons; the champion stays.
-- **For an older day** everything runs but the promotion, unless you set `act_live`.
+- **For an older {period}** everything runs but the promotion, unless you set `act_live`.
 
 What follows: the asset `champion` starts *release*.
 """
@@ -34,7 +34,7 @@ def training_chain(use_case: UseCase) -> DAG:
         use_case,
         "training",
         description="a candidate, trained, judged and promoted",
-        doc=_DOC,
+        doc=_DOC.format(period=use_case.schedule.period),
         schedule=PartitionedAssetTimetable(assets=use_case_asset(name, "training_request")),
         max_active_runs=1,
         params={"act_live": act_live_param()},
