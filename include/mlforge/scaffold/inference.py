@@ -191,6 +191,12 @@ def _entities(
                     where="--entity",
                     hint="name a column with text or whole numbers that a caller knows",
                 )
+            if column.kind == "integer" and column.nulls:
+                raise SpecError(
+                    f"{name!r} cannot be an entity: {column.nulls} of its whole numbers are missing",
+                    where="--entity",
+                    hint="fill them in, or write the column as text such as C17",
+                )
     else:
         names = tuple(column.name for column in key)
         usable = {name: column for name, column in columns.items() if name not in later}

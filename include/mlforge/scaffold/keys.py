@@ -81,6 +81,8 @@ def find_entities(
     for column in columns.values():
         if column in (time, target) or column.kind not in {"string", "integer"} or key == (column.name,):
             continue
+        if column.kind == "integer" and column.nulls:
+            continue  # with gaps it becomes a float, and no key of features is one
         repeats = 2 <= column.distinct <= rows / _ROWS_PER_ENTITY
         if repeats and column.nulls < rows / 2 and (_may_be_entity(column) or _is_category(column, rows)):
             found.append(column)

@@ -121,6 +121,8 @@ def _prediction(draft: Draft) -> Iterator[str]:
 
 def _field(draft: Draft, column: Column) -> Iterator[str]:
     kind = "timestamp" if column.temporal else column.kind
+    if column.kind == "integer" and column.nulls:
+        kind = "number"  # a whole number that may be missing is a float in every training set
     parts = [f"type: {kind}", f"example: {yaml_value(_example(column))}"]
     if column.kind == "string":
         parts.append(f"max_length: {max(8, column.highest * 2)}")

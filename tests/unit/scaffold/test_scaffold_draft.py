@@ -168,6 +168,17 @@ class TestInference:
         assert "price" in names
         assert len(names) == 5
 
+    def test_whole_numbers_with_gaps_are_numbers_to_a_caller_and_no_entities(self, tmp_path: Path) -> None:
+        frame = orders().astype({"customer_id": object})
+        frame.loc[::7, "customer_id"] = None
+        path = saved(frame, tmp_path)
+        draft = drafted(path)
+        assert "customer_id" not in {column.name for view in draft.views for column in view.entity}
+        text = yaml.safe_load(render(draft)[_use_case("returns")])
+        assert text["prediction"]["request"]["customer_id"]["type"] == "number"
+        with pytest.raises(SpecError, match="whole numbers are missing"):
+            drafted(path, entities=["customer_id"])
+
     def test_without_an_entity_there_are_features_per_weekday(self, tmp_path: Path) -> None:
         frame = orders()[["order_id", "ordered_at", "price", "returned"]]
         draft = drafted(saved(frame, tmp_path))
