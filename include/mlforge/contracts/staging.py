@@ -57,8 +57,8 @@ def claim_partitions(use_case: UseCase, raw: RawPartition, code: str) -> int:
             " FROM unnest(%(keys)s::text[]) AS key",
             {**names, "attempt": attempt},
         )
-    prefix = staging_table(raw.use_case, raw.dataset, 0)[:-1]
-    with db.connect(autocommit=True) as connection:
+        connection.commit()  # others must see the claim before this looks for what it has overtaken
+        prefix = staging_table(raw.use_case, raw.dataset, 0)[:-1]
         dead = connection.execute(_DEAD, {**names, "attempt": attempt, "prefix": prefix}).fetchall()
     for (table,) in dead:
         drop_staging(table)
@@ -141,7 +141,8 @@ def _create_statement(use_case: UseCase, dataset: str, contract: Contract, table
     key: sql.Composable = sql.Literal(STATIC_KEY) + sql.SQL("::text")
     if column is not None:
         # A partition is named by its first UTC day.
-        key = sql.SQL("to_char(date_bin({}, {} AT TIME ZONE 'UTC', {}), 'YYYY-MM-DD')").format(
+        # A row without that time is refused when it lands; only a file that is merely looked at may have one.
+        key = sql.SQL("coalesce(to_char(date_bin({}, {} AT TIME ZONE 'UTC', {}), 'YYYY-MM-DD'), 'none')").format(
             sql.Literal(f"{use_case.schedule.step_days} days") + sql.SQL("::interval"),
             sql.Identifier(column),
             sql.Literal(str(use_case.schedule.start)) + sql.SQL("::timestamp"),
