@@ -196,10 +196,12 @@ class ReleaseService:
 
 def _feature_reader(use_case: UseCase) -> Any:
     """Return the function that reads a request's online features; without a plan it asks the registry first."""
+    from mlforge.features.on_demand import OnDemand
     from mlforge.features.plan import read_plan
     from mlforge.features.reader import OnlineReader
     from mlforge.serving.predictor import OnlineFeatures
 
+    on_demand = OnDemand(use_case)
     readers: list[OnlineReader] = []
     resolving = asyncio.Lock()
 
@@ -208,7 +210,7 @@ def _feature_reader(use_case: UseCase) -> Any:
             async with resolving:
                 if not readers:
                     plan = await asyncio.to_thread(read_plan, FOLDER, use_case.feature_service)
-                    readers.append(OnlineReader(plan, use_case.prediction.moment))
+                    readers.append(OnlineReader(plan, use_case.prediction.moment, on_demand=on_demand))
         return OnlineFeatures(*await readers[0].read(known))
 
     return read

@@ -1,10 +1,14 @@
 """What Feast is told about late arrivals: entities, feature views and the service that the model reads."""
 
 from datetime import timedelta
+from pathlib import Path
 
-from feast import Entity, FeatureService, FeatureView, Field, ValueType
+from feast import Entity, FeatureService, FeatureView, Field, RequestSource, ValueType
 from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
-from feast.types import Float64, Int64, String
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float64, Int64, String, UnixTimestamp
+
+from mlforge.features.on_demand import read_functions
 
 OWNER = "flight-operations"
 TAGS = {"use_case": "flight_delays"}
@@ -105,10 +109,28 @@ planes = _view(
     ["built_year", "seats", "engines"],
     ("type", "manufacturer"),
 )
+# The server and training call this same function of the use case; Feast keeps a copy for those who read through it.
+_USE_CASE = Path(__file__).parents[1] / "include" / "use_cases" / "flight_delays"
+flight_context = on_demand_feature_view(
+    sources=[
+        RequestSource(
+            name="flight_delays__request", schema=[Field(name="scheduled_departure", dtype=UnixTimestamp)], tags=TAGS
+        ),
+        carrier_delays[["late_share_28d"]],
+        route_delays[["late_share_28d"]],
+        origin_hour_delays[["late_share_28d"]],
+        planes[["built_year"]],
+    ],
+    schema=[Field(name=name, dtype=Float64) for name in ("plane_age", "carrier_over_route", "hour_over_route")],
+    mode="python",
+    description="The aircraft's age, and how late carrier and hour are beside the route",
+    owner=OWNER,
+    tags=TAGS,
+)(read_functions(_USE_CASE / "on_demand.py")["flight_context"])
 
 flight_delays = FeatureService(
     name="flight_delays",
-    features=[carrier_delays, route_delays, origin_hour_delays, tail_delays, weather, planes],
+    features=[carrier_delays, route_delays, origin_hour_delays, tail_delays, weather, planes, flight_context],
     description="Features of a flight at its scheduled departure",
     owner=OWNER,
     tags=TAGS,

@@ -19,6 +19,7 @@ MODULES = (
     "stages",
     "registry",
     "keys",
+    "features",
     "containers",
     "contract",
     "data",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.metadata import version
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
@@ -11,7 +12,7 @@ import psycopg
 
 from mlforge import db
 from mlforge.errors import FeatureError
-from mlforge.features.store import open_store
+from mlforge.features.store import online_store_kind, open_store
 from mlforge.features.versions import keep_versions
 from mlforge.refs import hash_files
 from mlforge.settings import get_settings
@@ -36,7 +37,10 @@ def apply_features(use_case: UseCase) -> list[str]:
         store = open_store()
         _check_owner(use_case, declared, store)
         keep_versions(store, _of_kind(declared, "FeatureView"))
-        store.apply(declared)
+        with warnings.catch_warnings():
+            # It warns that on-demand views are slow offline: ours are computed by the stages themselves.
+            warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")
+            store.apply(declared)
         store.refresh_registry()
         store.__dict__.pop("_mlforge_plans", None)
         connection.execute(
@@ -49,8 +53,10 @@ def apply_features(use_case: UseCase) -> list[str]:
 def _fingerprint(use_case: UseCase) -> str:
     """Return what the registry's content depends on: the declarations, the store's settings, Feast's version."""
     folder = get_settings().root / "feature_repo"
-    files = [path for path in (folder / f"{use_case.name}.py", folder / "feature_store.yaml") if path.is_file()]
-    return f"{version('feast')} {hash_files(files)} {','.join(sorted(use_case.features))} {use_case.feature_service}"
+    names = (folder / f"{use_case.name}.py", folder / "feature_store.yaml", use_case.folder / "on_demand.py")
+    files = [path for path in names if path.is_file()]
+    views = ",".join(sorted({*use_case.features, *use_case.on_demand}))
+    return f"{version('feast')} {hash_files(files)} {views} {use_case.feature_service} {online_store_kind()}"
 
 
 def _applied(connection: psycopg.Connection[Any], use_case: UseCase) -> str | None:
@@ -97,6 +103,14 @@ def _check(use_case: UseCase, declared: list[Any]) -> None:
             "its views are not those of use_case.yaml",
             where=where,
             evidence=sorted(views ^ set(use_case.features)),
+            hint="name the same views in both",
+        )
+    computed = {view.name for view in _of_kind(declared, "OnDemandFeatureView")}
+    if computed != set(use_case.on_demand):
+        raise FeatureError(
+            "its on-demand views are not those of `on_demand` in use_case.yaml",
+            where=where,
+            evidence=sorted(computed ^ set(use_case.on_demand)),
             hint="name the same views in both",
         )
     if use_case.feature_service not in services:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlforge import db, storage
 from mlforge.errors import FeatureError
+from mlforge.features.on_demand import OnDemand
+from mlforge.features.plan import stored_projections
 from mlforge.features.store import open_store
 from mlforge.refs import PartitionRange, TrainingSet, code_version
 from mlforge.settings import get_settings
@@ -112,24 +115,53 @@ def _fetch(query: str) -> pa.Table:
 
 def _derive(use_case: UseCase, spine: pa.Table) -> pa.Table:
     """Add the derived fields by the function that serving calls too."""
-    import pyarrow as pa
-
-    types = {"integer": pa.int64(), "number": pa.float64(), "string": pa.string()}
     request = {
         name: spine.column(name).to_pylist() for name in use_case.prediction.request if name in spine.column_names
     }
     derived = load_model_module(use_case).derive(request)
     for name, kind in use_case.prediction.derived.items():
-        spine = spine.append_column(name, pa.array(derived[name], types[kind]))
+        spine = spine.append_column(name, _array(derived[name], kind))
     return spine
 
 
 def _join(use_case: UseCase, spine: pa.Table) -> pa.Table:
     """Join the feature service by Feast's offline store, as of each row's moment."""
     store = open_store()
-    service = store.get_feature_service(use_case.feature_service)
-    job = store.get_historical_features(entity_df=spine.to_pandas(), features=service, full_feature_names=True)
-    return job.to_arrow()
+    references = [
+        f"{projection.name_to_use()}:{feature.name}"
+        for projection in stored_projections(store.get_feature_service(use_case.feature_service))
+        for feature in projection.features
+    ]
+    job = store.get_historical_features(entity_df=spine.to_pandas(), features=references, full_feature_names=True)
+    return _compute_on_demand(use_case, job.to_arrow())
+
+
+def _compute_on_demand(use_case: UseCase, table: pa.Table) -> pa.Table:
+    """Add what the functions of `on_demand.py` make of request and stored features."""
+    on_demand = OnDemand(use_case)
+    if not on_demand.types:
+        return table
+    columns = {name: _values(table.column(name)) for name in table.column_names}
+    for name, values in on_demand.compute(columns).items():
+        table = table.append_column(name, _array(values, on_demand.types[name]))
+    return table
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Return a column's values as the server has them: what is no number is None."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _array(values: Sequence[Any], kind: str) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values, {"integer": pa.int64(), "number": pa.float64(), "string": pa.string()}[kind])
 
 
 def _arrange(use_case: UseCase, table: pa.Table) -> pa.Table:

@@ -115,11 +115,17 @@ def sync_online(use_case: UseCase, *, run_id: str | None = None) -> dict[str, in
                 if built is None:
                     continue
                 first, last = built
-                if target.ttl:
-                    first = max(first, last - target.ttl)
-                key = STATIC_KEY if view.static else f"{first:%Y-%m-%d}..{last:%Y-%m-%d}"
-                written[name] += _bring(connection, store, target, key, (first - _TICK, last))
+                start = last - target.ttl if target.ttl else first - timedelta(days=use_case.schedule.step_days)
+                key = STATIC_KEY if view.static else _key(use_case, start, last)
+                written[name] += _bring(connection, store, target, key, (start - _TICK, last))
     return written
+
+
+def _key(use_case: UseCase, start: datetime, end: datetime) -> str:
+    """Return the key of the partitions whose rows lie between two instants, the last one included."""
+    first = max(use_case.schedule.first_day_of(start.date()), use_case.schedule.start)
+    last = max(use_case.schedule.first_day_of((end - _TICK).date()), first)
+    return PartitionRange(first, last, use_case.schedule.step_days).key
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlforge.errors import FeatureError, ServiceUnavailableError
+from mlforge.features.on_demand import OnDemand
+from mlforge.features.plan import stored_projections
 from mlforge.spec import UseCase
 
 if TYPE_CHECKING:
@@ -43,13 +45,16 @@ class _View:
 class _Plan:
     """What is read for a use case; made once per store."""
 
-    service: Any
     views: tuple[_View, ...]
     text_keys: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def keys(self) -> list[str]:
         return sorted({key for view in self.views for key in view.keys})
+
+    @property
+    def references(self) -> list[str]:
+        return [name.replace("__", ":", 1) for view in self.views for name in view.features]
 
 
 def read_online(store: FeatureStore, use_case: UseCase, request_rows: Mapping[str, Sequence[Any]]) -> OnlineFeatures:
@@ -75,7 +80,7 @@ def read_online(store: FeatureStore, use_case: UseCase, request_rows: Mapping[st
     _require(plan, use_case, request_rows)
     try:
         response = store.get_online_features(
-            plan.service, entity_rows=_entities(plan, request_rows), full_feature_names=True
+            plan.references, entity_rows=_entities(plan, request_rows), full_feature_names=True
         )
     except (psycopg.OperationalError, ConnectionError) as error:
         raise ServiceUnavailableError(
@@ -85,7 +90,9 @@ def read_online(store: FeatureStore, use_case: UseCase, request_rows: Mapping[st
         raise FeatureError(
             f"the online store cannot be read: {error}", where=use_case.name, hint="run `mlforge features apply`"
         ) from error
-    return _answer(plan, use_case, request_rows, response.proto)
+    answer = _answer(plan, use_case, request_rows, response.proto)
+    answer.columns.update(OnDemand(use_case).compute({**request_rows, **answer.columns}))
+    return answer
 
 
 def _plan(store: FeatureStore, use_case: UseCase) -> _Plan:
@@ -103,7 +110,7 @@ def _make_plan(store: FeatureStore, use_case: UseCase) -> _Plan:
     try:
         service = store.get_feature_service(use_case.feature_service)
         views, text_keys = [], set()
-        for projection in service.feature_view_projections:
+        for projection in stored_projections(service):
             view = store.get_feature_view(projection.name)
             views.append(
                 _View(
@@ -120,7 +127,7 @@ def _make_plan(store: FeatureStore, use_case: UseCase) -> _Plan:
             where=use_case.name,
             hint="run `mlforge features apply`",
         ) from error
-    return _Plan(service, tuple(views), frozenset(text_keys))
+    return _Plan(tuple(views), frozenset(text_keys))
 
 
 def _require(plan: _Plan, use_case: UseCase, rows: Mapping[str, Sequence[Any]]) -> None:

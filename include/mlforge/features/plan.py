@@ -80,7 +80,7 @@ def make_plan(store: FeatureStore, feature_service: str) -> OnlinePlan:
 
     try:
         service = store.get_feature_service(feature_service)
-        views = [_view(store, projection) for projection in service.feature_view_projections]
+        views = [_view(store, projection) for projection in stored_projections(service)]
     except OperationalError as error:
         raise ServiceUnavailableError("the feature registry cannot be read", where=feature_service) from error
     except FeastObjectNotFoundException as error:
@@ -88,6 +88,11 @@ def make_plan(store: FeatureStore, feature_service: str) -> OnlinePlan:
             f"the feature service {feature_service!r} is not registered", hint="run `mlforge features apply`"
         ) from error
     return OnlinePlan(feature_service=feature_service, db_schema=ONLINE_SCHEMA, views=views)
+
+
+def stored_projections(service: Any) -> list[Any]:
+    """Return the views of a feature service that have rows; on-demand ones are computed."""
+    return [projection for projection in service.feature_view_projections if projection.batch_source is not None]
 
 
 def _view(store: FeatureStore, projection: Any) -> OnlineView:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from mlforge.errors import FeatureError
+from mlforge.features.on_demand import OnDemand
 from mlforge.features.online import judge
 from mlforge.features.plan import OnlinePlan
 from mlforge.features.sources import Found, RowSource, open_source
@@ -34,11 +35,13 @@ class OnlineReader:
         plan: What is read.
         moment: Request field with the instant that the prediction is for.
         url: Another online store than this installation's.
+        on_demand: Computes features of the request and the stored ones.
     """
 
     plan: OnlinePlan
     moment: str
     url: str | None = field(default=None, repr=False)
+    on_demand: OnDemand | None = None
     source: RowSource = field(init=False)
     _waiting: list[tuple[Keys, asyncio.Future[list[Found]]]] = field(default_factory=list, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
@@ -66,7 +69,11 @@ class OnlineReader:
         self._waiting.append((keys, found))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain(), name="features")
-        return self._answer(keys, await found, row[self.moment])
+        values, times, flags = self._answer(keys, await found, row[self.moment])
+        if self.on_demand is not None:
+            columns = {name: [value] for name, value in {**row, **values}.items()}
+            values |= {name: column[0] for name, column in self.on_demand.compute(columns).items()}
+        return values, times, flags
 
     async def close(self) -> None:
         """Close the connection; what waits is not answered."""

@@ -70,7 +70,7 @@ def _is_model_input(use_case: UseCase, field: pa.Field) -> bool:
     if request is not None:
         return request.feature and kind_of(field.type) is not None
     view, separator, _ = field.name.partition("__")
-    return bool(separator) and view in use_case.features
+    return bool(separator) and view in {*use_case.features, *use_case.on_demand}
 
 
 def comparable_numbers(reference: pd.Series[float], current: pd.Series[float]) -> tuple[pd.Series, pd.Series]:

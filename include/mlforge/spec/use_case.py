@@ -35,7 +35,12 @@ class FeatureView(SpecModel):
 
 
 class UseCase(SpecModel):
-    """A use case, as its folder describes it."""
+    """A use case, as its folder describes it.
+
+    Attributes:
+        on_demand: View → its features and their types: what a function of that name in `on_demand.py` computes from the
+            request and stored features.
+    """
 
     name: Identifier
     title: str
@@ -47,6 +52,7 @@ class UseCase(SpecModel):
     datasets: dict[Identifier, Dataset]
     features: dict[Identifier, FeatureView]
     feature_service: Identifier
+    on_demand: dict[Identifier, dict[Identifier, Literal["integer", "number", "string"]]] = Field(default_factory=dict)
     prediction: Prediction
     training: Training
     gates: Gates = Gates()

@@ -28,7 +28,11 @@ def input_columns(use_case: UseCase, available: Sequence[str]) -> list[str]:
         TrainingError: `training.drop_features` names a column that there is not.
     """
     request = [name for name, field in use_case.prediction.request.items() if field.feature]
-    views = [name for name in available if "__" in name and name.split("__", 1)[0] in use_case.features]
+    views = [
+        name
+        for name in available
+        if "__" in name and name.split("__", 1)[0] in {*use_case.features, *use_case.on_demand}
+    ]
     names = [*request, *use_case.prediction.derived, *views]
     for dropped in use_case.training.drop_features:
         if dropped not in names:

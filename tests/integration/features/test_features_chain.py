@@ -25,6 +25,7 @@ from mlforge.features import (
     open_store,
     read_online,
 )
+from mlforge.features.on_demand import OnDemand
 from mlforge.features.plan import OnlinePlan, make_plan, read_plan, write_plan
 from mlforge.features.reader import OnlineReader, RowFeatures
 from mlforge.features.sources import PostgresRows
@@ -98,7 +99,7 @@ def test_the_schema_is_request_derived_times_features_outcome(training_set: Trai
     start = [*use_case.prediction.request, *use_case.prediction.derived, "event_timestamp", "known_at"]
     assert names[: len(start)] == start
     assert names[-1] == "arr_delay"
-    assert all(name.split("__")[0] in KEYS for name in names[len(start) : -1])
+    assert all(name.split("__")[0] in {*KEYS, "flight_context"} for name in names[len(start) : -1])
     assert table.num_rows == training_set.rows
     assert table.column("event_timestamp").type == pa.timestamp("us", tz="UTC")
     moments = table.column("event_timestamp").to_pylist()
@@ -196,7 +197,7 @@ class TestOnline:
                 ({name: column[place] for name, column in online.columns.items()}, times, flags)
                 for place, (times, flags) in enumerate(zip(online.feature_times, online.flags, strict=True))
             ]
-            assert asyncio.run(_read_rows(plan, rows)) == expected
+            assert asyncio.run(_read_rows(plan, rows, OnDemand(use_case))) == expected
 
     def test_row_by_row_it_heals_and_says_what_is_wrong(self, built: FeaturePartition, use_case: UseCase) -> None:
         plan = make_plan(open_store(), use_case.feature_service)
@@ -262,8 +263,8 @@ def test_applying_again_changes_nothing(built: FeaturePartition, use_case: UseCa
     assert apply_features(use_case) == first == sorted(use_case.features)
 
 
-async def _read_rows(plan: OnlinePlan, rows: list[dict[str, object]]) -> list[RowFeatures]:
-    reader = OnlineReader(plan, "scheduled_departure")
+async def _read_rows(plan: OnlinePlan, rows: list[dict[str, object]], on_demand: OnDemand) -> list[RowFeatures]:
+    reader = OnlineReader(plan, "scheduled_departure", on_demand=on_demand)
     try:
         return await asyncio.gather(*(reader.read(row) for row in rows))
     finally:

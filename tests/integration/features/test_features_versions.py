@@ -163,7 +163,7 @@ def test_a_live_release_goes_on_reading_its_version(checkout: Checkout, tmp_path
     assert set(new_values) - set(old_values) == {"carrier_delays__twice_flights"}
     assert new_values["carrier_delays__twice_flights"] == 2 * new_values["carrier_delays__flights_28d"]
     online = read_online(open_store(), checkout.use_case, {name: [value] for name, value in ROW.items()})
-    assert {name: column[0] for name, column in online.columns.items()} == new_values
+    assert {name: online.columns[name][0] for name in new_values} == new_values
 
 
 def test_a_description_makes_no_version_and_loses_none(checkout: Checkout) -> None:

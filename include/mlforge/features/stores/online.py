@@ -29,7 +29,7 @@ from feast.repo_config import RepoConfig
 from psycopg import AsyncConnection, Connection, sql
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from mlforge.features.stores.rows import EncodedRows, count_writes, note_writes
+from mlforge.features.stores.rows import EncodedRows, OnlineAges, count_writes, note_writes
 
 __all__ = ["GuardedOnlineStore", "GuardedOnlineStoreConfig", "count_writes"]
 
@@ -62,6 +62,10 @@ WITH newest AS ({newest}), written AS (
     RETURNING present.entity_key
 )
 SELECT (SELECT count(DISTINCT entity_key) FROM written), (SELECT count(DISTINCT entity_key) FROM newest)
+"""
+_AGES = """
+SELECT count(*), coalesce(sum(rows), 0)::bigint, max(newest), count(*) FILTER (WHERE newest < %(oldest)s)
+FROM (SELECT count(*) AS rows, max(event_ts) AS newest FROM {table} GROUP BY entity_key) AS entities
 """
 # COPY's binary format: a header, rows of lengths and contents, an end; instants are microseconds since 2000.
 _COPY_HEAD, _COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
@@ -189,6 +193,21 @@ class GuardedOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
                     copy.write(chunk)
             found = _merge(cursor, name, "SELECT * FROM incoming")
         note_writes(*found)
+
+    def ages(self, config: RepoConfig, table: FeatureView, oldest: datetime | None) -> OnlineAges:
+        """Return how old the rows of a view are.
+
+        Args:
+            config: Feast's configuration.
+            table: The view.
+            oldest: What is older counts as stale; None where nothing is.
+        """
+        name = compute_table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
+        with self._get_conn(config) as connection:
+            if connection.execute("SELECT to_regclass(%s)", [f'"{name}"']).fetchone() == (None,):
+                return OnlineAges()
+            found = connection.execute(sql.SQL(_AGES).format(table=sql.Identifier(name)), {"oldest": oldest}).fetchone()
+        return OnlineAges(*found) if found is not None else OnlineAges()
 
 
 def _merge(cursor: Any, table: str, newest: LiteralString) -> tuple[int, int]:

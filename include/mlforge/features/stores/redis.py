@@ -8,13 +8,14 @@ Comparing and writing are one script, so that two writers cannot pass each other
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from feast import FeatureView
 from feast.infra.key_encoding_utils import serialize_entity_key
-from feast.infra.online_stores.helpers import _mmh3
+from feast.infra.online_stores.helpers import _mmh3, _redis_key_prefix
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig, _versioned_fv_name
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
@@ -26,12 +27,13 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError, TimeoutError
 from redis.retry import Retry
 
-from mlforge.features.stores.encoding import encode_instant
-from mlforge.features.stores.rows import EncodedRows, microseconds, note_writes
+from mlforge.features.stores.encoding import decode_instant, encode_instant
+from mlforge.features.stores.rows import EncodedRows, OnlineAges, microseconds, note_writes
 
 _TIMEOUT_SECONDS = 5.0
 _ATTEMPTS = 5
 _PIPELINE = 2_000
+_GLOB = re.compile(rb"[][*?^\\-]")
 _MICROSECONDS = 1_000_000
 
 # KEYS: the entity's hash. ARGV: field of the event time, field of the mark, event time (protobuf), its seconds, its
@@ -181,6 +183,27 @@ class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
                 written += pipe.execute()
         written += pipe.execute()
         note_writes(sum(written), len(written))
+
+    def ages(self, config: RepoConfig, table: FeatureView, oldest: datetime | None) -> OnlineAges:
+        """Return how old the rows of a view are; every key of its entities is looked at.
+
+        Args:
+            config: Feast's configuration.
+            table: The view.
+            oldest: What is older counts as stale; None where nothing is.
+        """
+        client = self._get_client(config.online_store)
+        prefix, tail = _redis_key_prefix(list(table.join_keys)), config.project.encode()
+        keys = [key for key in client.scan_iter(_GLOB.sub(rb"\\\g<0>", prefix) + b"*", _PIPELINE) if key.endswith(tail)]
+        pipe = client.pipeline(transaction=False)
+        stamps: list[bytes | None] = []
+        for place, key in enumerate(keys, start=1):
+            pipe.hget(key, f"_ts:{_versioned_fv_name(table, config)}")
+            if place % _PIPELINE == 0 or place == len(keys):
+                stamps += pipe.execute()
+        times = [decode_instant(stamp) for stamp in stamps if stamp is not None]
+        stale = sum(oldest is not None and time < oldest for time in times)
+        return OnlineAges(len(times), len(times) * len(table.features), max(times, default=None), stale)
 
 
 def known_field(view: str) -> str:

@@ -86,6 +86,23 @@ def microseconds(moment: datetime) -> int:
     return (aware - EPOCH) // _MICROSECOND
 
 
+@dataclass(frozen=True)
+class OnlineAges:
+    """How old a view's rows are in an online store.
+
+    Attributes:
+        entities: How many there are.
+        rows: How many values are stored for them.
+        newest: Event time of the newest one, UTC; None where there is none.
+        stale: How many entities are older than what was asked for.
+    """
+
+    entities: int = 0
+    rows: int = 0
+    newest: datetime | None = None
+    stale: int = 0
+
+
 @dataclass
 class WriteCount:
     """What writes came to: entities written, and entities kept because the store holds newer values."""
