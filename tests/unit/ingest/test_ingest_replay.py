@@ -68,7 +68,11 @@ def change_days(year: int) -> list[dt.date]:
 
 
 CHANGES = [day for year in range(2014, 2028) for day in change_days(year)]
-AROUND = [day + n * dt.timedelta(days=1) for day in CHANGES for n in (-1, 0, 1)]
+# Days, mostly of one length, on which the history's days of 23 and of 25 hours come again.
+IMAGES = [
+    day + n * dt.timedelta(days=364) for day in (dt.date(2013, 3, 10), dt.date(2013, 11, 3)) for n in range(1, 15)
+]
+AROUND = [day + n * dt.timedelta(days=1) for day in CHANGES + IMAGES for n in (-1, 0, 1)]
 any_day = st.dates(dt.date(2013, 12, 31), dt.date(2027, 12, 31)) | st.sampled_from(AROUND)
 
 
@@ -105,6 +109,7 @@ def test_a_skipped_hour_has_no_rows_and_a_repeated_one_has_those_there_are() -> 
     spring, autumn = change_days(2018)
     assert 2 not in replayed(spring)["hour"].to_pylist()
     assert replayed(autumn)["hour"].to_pylist().count(1) == 1
+    assert replayed(dt.date(2018, 10, 28))["hour"].to_pylist().count(1) == 1, "the history's twenty-fifth hour"
     assert replayed(dt.date(2014, 11, 2))["hour"].to_pylist().count(1) == 2, (
         "2013 repeated this hour on the same Sunday"
     )

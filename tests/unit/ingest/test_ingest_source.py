@@ -51,6 +51,15 @@ def test_a_changed_file_is_read_anew(installation: Settings, tmp_path: Path) -> 
     assert read_source(source(path), SECOND)["name"].to_pylist() == ["b", None, "new"]
 
 
+def test_a_file_that_is_read_otherwise_is_read_anew(installation: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("at,name\n2013-01-01T23:30:00,ä\n".encode())
+    first = PartitionRange.parse("2013-01-01")
+    assert read_source(source(path), first)["name"].to_pylist() == ["ä"]
+    assert read_source(source(path, encoding="latin-1"), first)["name"].to_pylist() == ["Ã¤"]
+    assert len(read_source(source(path, timezone="America/New_York"), first)) == 0
+
+
 def test_parquet_times_without_a_zone_are_utc(installation: Settings, tmp_path: Path) -> None:
     moments = pa.array([0, 86_400_000_000], pa.timestamp("us"))
     pq.write_table(pa.table({"at": moments}), tmp_path / "a.parquet")
