@@ -37,7 +37,7 @@ def findings(draft: Draft) -> Iterator[Finding]:
         yield Finding("labels", " / ".join(target.labels), f"{_share(draft):.1%} of the rows are {target.labels[1]!r}")
     yield Finding("time", draft.time.name, _why_time(draft))
     yield Finding("partition", f"a {partitions.period}", partitions.why)
-    last = "goes on" if draft.open_ended else "it ends there"
+    last = "it ends there" if not draft.open_ended else "it goes on" if draft.sample.whole else "there is more"
     yield Finding("schedule", f"{partitions.start} to {partitions.end}", f"{partitions.days} days; {last}")
     yield Finding(
         "key",

@@ -23,6 +23,7 @@ _MOST_CANDIDATES = 9
 _LARGEST_KEY = 4
 _MOST_ENTITIES = 3
 _ROWS_PER_ENTITY = 4
+_DAYS_PER_ENTITY = 2
 
 
 def looks_like_a_name(column: Column) -> bool:
@@ -83,11 +84,20 @@ def find_entities(
             continue
         if column.kind == "integer" and column.nulls:
             continue  # with gaps it becomes a float, and no key of features is one
-        repeats = 2 <= column.distinct <= rows / _ROWS_PER_ENTITY
-        if repeats and column.nulls < rows / 2 and (_may_be_entity(column) or _is_category(column, rows)):
+        often = 2 <= column.distinct <= rows / _ROWS_PER_ENTITY and column.nulls < rows / 2
+        if often and (_may_be_entity(column) or _is_category(column, rows)) and _comes_again(column, time):
             found.append(column)
     ranked = sorted(found, key=lambda c: (c.name not in key, not _may_be_entity(c), -c.distinct))
     return [(column.name,) for column in ranked[:_MOST_ENTITIES]]
+
+
+def _comes_again(column: Column, time: Column) -> bool:
+    """Return whether a column's values are there on several days each: a basket's are on one."""
+    import pyarrow as pa
+
+    days = time.values.cast(pa.date32(), safe=False)
+    pairs = pa.table({"value": column.values, "day": days}).group_by(["value", "day"]).aggregate([])
+    return len(pairs) >= _DAYS_PER_ENTITY * column.distinct
 
 
 def _is_category(column: Column, rows: int) -> bool:

@@ -168,6 +168,11 @@ class TestInference:
         assert "price" in names
         assert len(names) == 5
 
+    def test_what_comes_on_one_day_only_is_no_entity(self, tmp_path: Path) -> None:
+        frame = orders().assign(basket_id=lambda rows: np.arange(len(rows)) // 5)
+        draft = drafted(saved(frame, tmp_path))
+        assert [[column.name for column in view.entity] for view in draft.views] == [["customer_id"], ["country"]]
+
     def test_whole_numbers_with_gaps_are_numbers_to_a_caller_and_no_entities(self, tmp_path: Path) -> None:
         frame = orders().astype({"customer_id": object})
         frame.loc[::7, "customer_id"] = None
