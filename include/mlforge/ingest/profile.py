@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mlforge.spec.contract import Column
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-TOP = 5
+TOP = 10
 _ROWS_AT_ONCE = 100_000  # what is held in memory, however many partitions there are
 _FEW_ROWS = 5_000
 _PUBLICATION = "publication_id"

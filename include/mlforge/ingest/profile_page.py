@@ -59,7 +59,8 @@ def profile_page(use_case: UseCase, dataset: str, profiles: Sequence[Profile]) -
         f'<h2>Rows per partition</h2><div class="card">{_rows_chart(profiles)}</div>',
         f'<h2>Missing values</h2><div class="card">{_null_strips(contract.column_names, profiles)}</div>',
         "<h2>Columns</h2><p>Numbers: the median, the middle half and 5 to 95 % over time. Others: the most frequent "
-        "values. Personal columns show no values.</p>",
+        "values, counted in the partitions where they are among the ten most frequent. Personal columns show no "
+        "values.</p>",
         '<div class="grid">',
         *(_column_card(column.name, column, profiles) for column in contract.columns),
         "</div>",

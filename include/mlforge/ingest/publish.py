@@ -105,7 +105,7 @@ def publish_partition(use_case: UseCase, checked: CheckedPartition, *, run_id: s
     Raises:
         StaleAttemptError: A newer attempt has claimed one of the partitions; nothing is written.
         TerminalError: The staging table is gone or not whole, or the warehouse refuses a row.
-        ServiceUnavailableError: PostgreSQL went away; nothing is written.
+        ServiceUnavailableError: PostgreSQL went away, or could not carry it out; nothing is written.
     """
     names = _names(checked, run_id, use_case)
     try:
@@ -115,7 +115,7 @@ def publish_partition(use_case: UseCase, checked: CheckedPartition, *, run_id: s
         raise
     except psycopg.OperationalError as error:
         raise ServiceUnavailableError(
-            f"PostgreSQL went away: {' '.join(str(error).split())}",
+            f"PostgreSQL did not carry it out: {' '.join(str(error).split())}",
             where=f"{checked.use_case}.{checked.dataset} {checked.partition_key}",
             hint="nothing was published; publish again",
         ) from error

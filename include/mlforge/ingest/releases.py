@@ -61,6 +61,14 @@ _STILL_BROKEN: LiteralString = """
 _COUNTS: LiteralString = """
     SELECT count(*) FILTER (WHERE _rules IS NULL), count(_rules) FROM {staged}
 """
+_TWICE: LiteralString = """
+    SELECT to_jsonb(twice) FROM (
+        SELECT {key} FROM {staged} WHERE _rules IS NULL GROUP BY {key}, partition_key HAVING count(*) > 1 LIMIT 6
+    ) AS twice
+"""
+_WITHOUT: LiteralString = """
+    SELECT count(*) FROM {staged} WHERE _rules IS NULL AND {column} IS NULL
+"""
 _LAST_RAW: LiteralString = """
     SELECT raw_uri, raw_hash FROM ledger.publications WHERE use_case = %s AND dataset = %s AND partition_key = %s
     ORDER BY version DESC LIMIT 1
@@ -257,10 +265,11 @@ def _counted(
 
 
 def require_fixed(use_case: UseCase, checked: CheckedPartition, releases: Iterable[RowRelease]) -> None:
-    """Check that every released row keeps the contract now.
+    """Check that every released row can be published now.
 
     Raises:
-        TerminalError: One still breaks a rule; nothing is released, and what was staged is dropped.
+        TerminalError: One still breaks a rule, or what the table itself demands, which nobody can waive. Nothing is
+            released, and what was staged is dropped.
     """
     staged = sql.Identifier(*checked.uri.split(".", 1))
     broken: list[str] = []
@@ -271,15 +280,31 @@ def require_fixed(use_case: UseCase, checked: CheckedPartition, releases: Iterab
             for (rules,) in connection.execute(_statement(_STILL_BROKEN, staged), bound).fetchall():
                 key = {name: row.get(name) for name in use_case.contract(checked.dataset).key} or row
                 broken.append(f"{json.dumps(key)} breaks {', '.join(rules)}")
+        broken += _unpublishable(connection, use_case.contract(checked.dataset), staged)
         if broken:
             connection.execute(sql.SQL("DROP TABLE {}").format(staged))
     if broken:
         raise TerminalError(
-            f"{len(broken)} rows still break the contract, so nothing is released",
+            f"{len(broken)} rows cannot be published, so nothing is released",
             where=f"{use_case.name}.{checked.dataset} {checked.partition_key}",
             evidence=broken,
             hint="correct them in the file, leave them out of it, or waive the rule with --as-is --rule",
         )
+
+
+def _unpublishable(connection: psycopg.Connection[Any], contract: Contract, staged: sql.Identifier) -> list[str]:
+    """Return what the warehouse would refuse: a standing release must not make later attempts fail."""
+    found = []
+    if contract.key:
+        key = sql.SQL(", ").join(map(sql.Identifier, contract.key))
+        twice = connection.execute(sql.SQL(_TWICE).format(key=key, staged=staged)).fetchall()
+        found += [f"the key {json.dumps(row)} comes twice" for (row,) in twice]
+    for column in contract.columns:
+        if column.required or column.key_position is not None:
+            query = sql.SQL(_WITHOUT).format(staged=staged, column=sql.Identifier(column.name))
+            row = connection.execute(query).fetchone()
+            found += [f"{column.name} is required, and missing in {row[0]}"] if row and row[0] else []
+    return found
 
 
 def record_releases(use_case: UseCase, dataset: str, releases: Iterable[RowRelease], *, who: str, why: str) -> None:

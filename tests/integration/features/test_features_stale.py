@@ -110,7 +110,9 @@ def test_a_correction_makes_stale_what_reads_it_and_nothing_else(database: Setti
     assert {part.why for part in stale} == {f"weather {DAYS[1]} version 2 came after it was built"}
     assert downstream_of(weather_only, "weather", [DAYS[1]]) == DAYS[1:4]
     assert refreshable_keys(weather_only, without=[DAYS[1]]) == DAYS[2:4]
+    before = ask("SELECT count(*) FROM ledger.feature_publications")
     assert build(weather_only, DAYS[0]) == build(weather_only, DAYS[4]) == 0
+    assert ask("SELECT count(*) FROM ledger.feature_publications") == before  # not even computed
     assert [build(weather_only, key) for key in DAYS[1:4]] == [2, 1, 1]
     assert stale_partitions(weather_only) == []
 

@@ -10,7 +10,7 @@ import pytest
 
 from flight_sources import ask, published, reading, real_rows
 from mlforge import db
-from mlforge.ingest.profile import QUANTILES, read_profiles, record_profiles
+from mlforge.ingest.profile import QUANTILES, TOP, read_profiles, record_profiles
 from mlforge.ingest.profile_page import profile_page
 from mlforge.settings import Settings
 from mlforge.spec import UseCase, load_use_case
@@ -59,7 +59,7 @@ def test_the_most_frequent_values_come_with_their_counts(weather: pd.DataFrame, 
         counts = rows["origin"].value_counts()
         assert dict(profile.columns["origin"]["top"]) == counts.to_dict()
         assert (profile.columns["origin"]["min"], profile.columns["origin"]["max"]) == ("EWR", "LGA")
-        assert len(profile.columns["temp"]["top"]) <= 5
+        assert len(profile.columns["temp"]["top"]) <= TOP
         assert profile.columns["temp"]["top"][0][1] == rows["temp"].value_counts().max()
 
 

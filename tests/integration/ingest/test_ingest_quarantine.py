@@ -116,7 +116,7 @@ def test_the_source_wins_where_it_has_changed_the_row(
 
 def test_a_fix_that_still_breaks_the_contract_releases_nothing(use_case: UseCase, tmp_path: Path) -> None:
     before = publications()
-    with pytest.raises(TerminalError, match=r"2 rows still break the contract.*breaks "):
+    with pytest.raises(TerminalError, match=r"2 rows cannot be published.*breaks "):
         stages.release_quarantined(run_of(use_case), fix(use_case, tmp_path, humid=140))
     assert publications() == before
     assert ask("SELECT count(*) FROM ledger.quarantine_releases") == [(0,)]
@@ -131,6 +131,18 @@ def test_a_waived_rule_publishes_rows_as_they_are_and_stays_waived(use_case: Use
     assert publications()[-1][3:] == (0, 1)
     assert publish(use_case).changed == 0
     assert ask("SELECT DISTINCT waived FROM ledger.quarantine_releases") == [([count.rule],)]
+
+
+def test_a_key_that_comes_twice_cannot_be_waived(database: Settings, flight_delays: UseCase, tmp_path: Path) -> None:
+    rows = real_rows("weather")
+    twin = rows[rows["time_hour"].str.startswith(DAY)].head(1).assign(visib="1.5")
+    source = reading(flight_delays, pd.concat([rows, twin], ignore_index=True), tmp_path / "twins.csv", "weather")
+    publish(source)
+    rules = [count.rule for count in quarantine_counts(source)]
+    with pytest.raises(TerminalError, match=r"1 rows cannot be published.*comes twice"):
+        stages.release_quarantined(run_of(source), rows_as_they_are(source, "weather", DAY, rules))
+    assert ask("SELECT count(*) FROM ledger.quarantine_releases") == [(0,)]
+    assert publish(source).changed == 0
 
 
 def test_what_cannot_be_meant_is_refused(use_case: UseCase, tmp_path: Path) -> None:
