@@ -33,13 +33,13 @@ def library() -> Any:
 def judge(rules: Sequence[Rule], figures: Figures) -> list[Finding]:
     """Return what each rule showed in each partition, in the order of the rules and of the keys."""
     cases = [(rule, key, value) for rule in rules for key, value in sorted(figures.values[rule.name].items())]
-    broken = _validate([_as_range(rule, value) for rule, _, value in cases])
+    limits = {rule.name: rule.bound.limits for rule in rules}
+    broken = _validate([_as_range(rule, limits[rule.name], value) for rule, _, value in cases])
     return [Finding(rule, key, place not in broken, value) for place, (rule, key, value) in enumerate(cases)]
 
 
-def _as_range(rule: Rule, value: float | None) -> tuple[float, float, float]:
+def _as_range(rule: Rule, limits: tuple[float, float] | None, value: float | None) -> tuple[float, float, float]:
     """Return a figure with its lowest and highest right value; 1 or 0 where the right ones are no range."""
-    limits = rule.bound.limits
     if limits is None or value is None or value != value:
         return float(rule.bound.holds(value)), 1.0, 1.0
     return value, *limits
