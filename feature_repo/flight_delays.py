@@ -8,7 +8,7 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source i
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64, String, UnixTimestamp
 
-from mlforge.features.on_demand import read_functions
+from mlforge.features.on_demand import import_functions
 
 OWNER = "flight-operations"
 TAGS = {"use_case": "flight_delays"}
@@ -126,7 +126,7 @@ flight_context = on_demand_feature_view(
     description="The aircraft's age, and how late carrier and hour are beside the route",
     owner=OWNER,
     tags=TAGS,
-)(read_functions(_USE_CASE / "on_demand.py")["flight_context"])
+)(import_functions(_USE_CASE / "on_demand.py")["flight_context"])
 
 flight_delays = FeatureService(
     name="flight_delays",

@@ -24,7 +24,16 @@ Function = Callable[[Columns], Mapping[str, Sequence[Any]]]
 
 @functools.cache
 def read_functions(path: Path) -> Mapping[str, Function]:
-    """Return the public functions of an `on_demand.py`, by name.
+    """Return the public functions of an `on_demand.py`, by name; the file is imported once per process.
+
+    Raises:
+        FeatureError: It cannot be imported.
+    """
+    return import_functions(path)
+
+
+def import_functions(path: Path) -> dict[str, Function]:
+    """Return the public functions of an `on_demand.py`, imported anew: for Feast, which changes what it is given.
 
     Raises:
         FeatureError: It cannot be imported.
