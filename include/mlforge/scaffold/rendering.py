@@ -64,6 +64,7 @@ def next_commands(draft: Draft) -> list[str]:
     first, last = draft.partitions.start, draft.partitions.end
     return [
         "mlforge up",
+        f"mlforge features apply {draft.name}",
         f"mlforge stage publish --use-case {draft.name} --from {first} --to {last}",
         f"mlforge stage materialize --use-case {draft.name} --from {first} --to {last}",
         f"mlforge stage promote --use-case {draft.name} --partition {last}",

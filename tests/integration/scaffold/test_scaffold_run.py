@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import psycopg
@@ -145,10 +144,11 @@ def test_a_classification_from_a_csv_runs_by_the_commands_of_its_readme(root: Pa
     assert use_case.task == "classification"
     assert "arr_delay" not in use_case.prediction.request  # it alone tells whether a flight was late
     assert "arr_delay" in use_case.contract("trips").column_names
-    apply_features(use_case)
-    commands = re.findall(r"^mlforge (stage .*)$", (use_case.folder / "README.md").read_text(), re.MULTILINE)
-    assert [command.split()[1] for command in commands] == ["publish", "materialize", "promote", "roll-out"]
-    refs = [run_command(command) for command in commands[:3]]
+    commands = re.findall(r"^mlforge (.*)$", (use_case.folder / "README.md").read_text(), re.MULTILINE)
+    assert commands[:2] == ["up", "features apply trips"]
+    assert [command.split()[1] for command in commands[2:]] == ["publish", "materialize", "promote", "roll-out"]
+    run_command(commands[1])
+    refs = [json.loads(run_command(command).splitlines()[-1]) for command in commands[2:5]]
     assert refs[0]["rows"] == len(trips())
     assert (refs[0]["rows_quarantined"], refs[0]["rows_duplicate"]) == (0, 0)
     assert refs[2]["model_version"] == 1
@@ -159,13 +159,12 @@ def test_a_classification_from_a_csv_runs_by_the_commands_of_its_readme(root: Pa
     require_clean(root)
 
 
-def run_command(command: str) -> dict[str, Any]:
-    """Return the ref that a command prints last."""
+def run_command(command: str) -> str:
+    """Return what a command prints."""
     result = CliRunner().invoke(build_app(), command.split(), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     print(f"$ mlforge {command}\n{result.output}")  # noqa: T201  shown when the test fails
-    ref: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    return ref
+    return result.stdout
 
 
 # Blanks, capitals, quotes, words of SQL, placeholders of every library on the way, and letters beyond ASCII.
