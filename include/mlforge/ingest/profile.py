@@ -227,6 +227,7 @@ def _groups(table: pa.Table, aggregates: list[Any]) -> Iterator[tuple[Any, ...]]
 
 def _add_top(found: dict[int, dict[str, Any]], counted: pa.Table, name: str) -> None:
     """Add the most frequent values of each publication."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     order = [(_PUBLICATION, "ascending"), ("count_all", "descending"), (name, "ascending")]
@@ -235,7 +236,8 @@ def _add_top(found: dict[int, dict[str, Any]], counted: pa.Table, name: str) -> 
     starts = [0, *((publications[1:] != publications[:-1]).nonzero()[0] + 1).tolist()] if len(publications) else []
     ends = [*starts[1:], len(publications)]
     places = [place for start, end in zip(starts, ends, strict=False) for place in range(start, min(end, start + TOP))]
-    columns = (counted.take(places)[each].to_pylist() for each in (_PUBLICATION, name, "count_all"))
+    first = counted.take(pa.array(places, pa.int64()))  # of a column without a value, none
+    columns = (first[each].to_pylist() for each in (_PUBLICATION, name, "count_all"))
     for publication, value, count in zip(*columns, strict=True):
         found[publication].setdefault("top", []).append([json_value(value), count])
 

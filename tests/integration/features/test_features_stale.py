@@ -102,6 +102,8 @@ def test_a_correction_makes_stale_what_reads_it_and_nothing_else(database: Setti
         publish(weather_only, key, 10)
         build(weather_only, key)
     assert stale_partitions(weather_only) == []
+    # Most columns have no value at all, and the profiles are there nevertheless.
+    assert ask("SELECT count(*), min(columns->'dewp'->>'nulls') FROM ledger.profiles") == [(5, "8")]
     publish(weather_only, DAYS[1], 20)
     stale = stale_partitions(weather_only)
     assert [(part.view, part.partition_key) for part in stale] == [
