@@ -24,5 +24,7 @@ add MLFORGE_MLFLOW_PASSWORD "$(random)"
 add MLFORGE_AIRFLOW_PORT 8080
 add MLFORGE_MLFLOW_PORT 5000
 add MLFORGE_GATEWAY_PORT 8000
+# true plays the history again, so that every night has data.
+add MLFORGE_REPLAY false
 
 echo "$file is ready (0600). Airflow's user is admin, MLflow's is mlforge; their passwords are in it."
