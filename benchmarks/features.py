@@ -152,7 +152,7 @@ def asof(spine: Any, tables: dict[str, Any]) -> None:
             for view, keys in VIEWS.items()
         )
         features = ", ".join(f"{view}.{name} AS {view}_{name}" for view in VIEWS for name in FEATURES)
-        connection.execute(f"SELECT spine.*, {features} FROM spine {joins}").to_arrow_table()
+        connection.sql(f"SELECT spine.*, {features} FROM spine {joins}").to_arrow_table()
 
 
 def joins(spine: Any) -> Figure:

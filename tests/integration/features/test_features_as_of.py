@@ -173,6 +173,7 @@ def test_the_join_is_what_duckdb_computes(built: UseCase, rows: list[Any], spine
         columns=["a", "b", "event_timestamp", "known_at", "value"],
     ).astype({"event_timestamp": "datetime64[us, UTC]", "known_at": "datetime64[us, UTC]", "value": float})
     asked = pd.DataFrame([(a, b, moment) for (a, b), moment in spine], columns=["a", "b", "event_timestamp"])
+    asked = asked.astype({"event_timestamp": "datetime64[us, UTC]"})
     _store(offline)
     lookup = Lookup("features.as_of", {"a": "a", "b": "b"}, {"value": "value"}, "event_timestamp", "known_at", ttl)
     config = _config()
