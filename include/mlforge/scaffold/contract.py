@@ -132,7 +132,7 @@ def range_options(column: Column) -> dict[str, Any]:
     maximum = _round(high + room, math.ceil)
     if low >= 0 > minimum:
         minimum = 0
-    options = {"minimum": minimum, "maximum": maximum}
+    options = {"minimum": min(minimum, low), "maximum": max(maximum, high)}
     if column.kind == "integer":
         return {name: int(value) for name, value in options.items() if abs(value) < _WIDEST_INTEGER}
     return {name: value for name, value in options.items() if math.isfinite(value)}
@@ -143,8 +143,10 @@ def _round(value: float, towards: Any) -> float:
     if value == 0 or not math.isfinite(value):
         return value
     unit: float = 10 ** (math.floor(math.log10(abs(value))) - 1)
+    if unit == 0:
+        return value  # the smallest numbers that there are
     rounded: float = towards(value / unit) * unit
-    return int(rounded) if unit >= 1 else round(rounded, 12)
+    return int(rounded) if unit >= 1 else float(f"{rounded:.3g}")
 
 
 def _gap_rule(draft: Draft, column: Column) -> Iterator[str]:

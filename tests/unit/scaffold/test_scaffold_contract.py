@@ -54,6 +54,8 @@ def test_texts_keep_their_lengths_and_patterns(values: list[str]) -> None:
         ([1900.0, 2000.0], {"minimum": 1800, "maximum": 2100}),
         ([1.0, float("nan")], {}),
         ([3.0, 3.0], {}),
+        ([-1e-38, 0.0], {"minimum": -1.5e-38, "maximum": 5e-39}),
+        ([-5e-324, 0.0], {"minimum": -5e-324, "maximum": 0.0}),
     ],
 )
 def test_ranges_are_round_and_have_room(values: list[float], options: dict[str, float]) -> None:
