@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlforge.lineage.columns import QueryLineage
@@ -133,6 +134,7 @@ def training_set(use_case: UseCase, tables: dict[str, Table]) -> Table:
     outcome = {name: columns.pop(name) for name in use_case.training.outcome if name in columns}
     for view in use_case.features:
         columns |= _joined(tables[f"features.{view}"], view, columns)
+    columns |= _on_demand(use_case, columns)
     return Table(TRAINING_SET, TRAINING_SET, {**columns, **outcome}, spine.rows, text)
 
 
@@ -145,10 +147,26 @@ def _joined(table: Table, view: str, examples: dict[str, tuple[Input, ...]]) -> 
     return {f"{view}__{name}": distinct([Input(table.name, name), *decided]) for name in features}
 
 
+def _on_demand(use_case: UseCase, columns: dict[str, tuple[Input, ...]]) -> dict[str, tuple[Input, ...]]:
+    """Return what the functions on demand give: each feature comes from every column that its function names."""
+    found: dict[str, tuple[Input, ...]] = {}
+    for view, features in use_case.on_demand.items():
+        named = _names_in(use_case.folder / "on_demand.py", view)
+        inputs = [
+            item.through("DIRECT", "TRANSFORMATION")
+            for name, sources in columns.items()
+            if name in named
+            for item in sources
+        ]
+        found |= {f"{view}__{feature}": distinct(inputs) for feature in features}
+    return found
+
+
 def model(use_case: UseCase, examples: Table) -> Table:
     """Return what the model takes: request and derived fields, features, and its label."""
     request = [name for name, field in use_case.prediction.request.items() if field.feature]
-    views = [name for name in examples.columns if "__" in name and name.split("__", 1)[0] in use_case.features]
+    known = {*use_case.features, *use_case.on_demand}
+    views = [name for name in examples.columns if "__" in name and name.split("__", 1)[0] in known]
     dropped = use_case.training.drop_features
     names = [name for name in (*request, *use_case.prediction.derived, *views) if name not in dropped]
     label: Subtype = "TRANSFORMATION"
@@ -163,14 +181,18 @@ def derived_from(use_case: UseCase) -> dict[str, list[str]]:
     It is Python, so it cannot be traced by value: every derived field is told to come from every field named.
     """
     fields = list(use_case.prediction.request)
-    path = use_case.folder / "model.py"
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    named = {
-        node.value
-        for function in tree.body
-        if isinstance(function, ast.FunctionDef) and function.name == "derive"
-        for node in ast.walk(function)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    named = _names_in(use_case.folder / "model.py", "derive")
     used = [name for name in fields if name in named] or fields
     return dict.fromkeys(use_case.prediction.derived, used)
+
+
+def _names_in(path: Path, function: str) -> set[str]:
+    """Return the texts that a function of a Python file holds, the names of columns among them."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {
+        node.value
+        for each in tree.body
+        if isinstance(each, ast.FunctionDef) and each.name == function
+        for node in ast.walk(each)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }

@@ -106,6 +106,11 @@ def test_a_derived_field_comes_from_the_fields_that_its_function_names(graph: Li
     ]
 
 
+def test_a_feature_on_demand_comes_from_the_features_that_its_function_names(flight_delays: UseCase) -> None:
+    uses = [use.column for use in downstream_columns(flight_delays, "planes", "year")]
+    assert "flight_context__plane_age" in uses
+
+
 def test_an_unknown_name_is_an_error_with_the_nearest(graph: LineageGraph, flight_delays: UseCase) -> None:
     with pytest.raises(SpecError, match="did you mean 'arr_delay'"):
         downstream_columns(flight_delays, "flights", "arr_dela")
