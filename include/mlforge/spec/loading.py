@@ -82,7 +82,9 @@ def _explain(error: ValidationError, path: Path) -> SpecError:
         return SpecError(f"unknown key `{key}`{more}", where=str(path), hint=hint)
     if first["type"] == "missing":
         return SpecError(f"the key `{key}` is missing{more}", where=str(path), hint="add it")
-    return SpecError(f"`{key}`: {first['msg']}{more}", where=str(path), hint="correct the value")
+    # What a rule over several keys says names them itself.
+    what = f"`{key}`: {first['msg']}" if key else first["msg"].removeprefix("Value error, ")
+    return SpecError(f"{what}{more}", where=str(path), hint="correct the value")
 
 
 def _is_tag(model: type[BaseModel], place: list[str], part: str) -> bool:

@@ -66,5 +66,7 @@ def test_defaults_are_those_of_the_task(tmp_path: Path) -> None:
 def test_what_belongs_to_another_task_is_an_error(
     tmp_path: Path, name: str, section: str, values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(SpecError, match=message) as caught:
         changed(tmp_path, name, section, values)
+    assert "``" not in str(caught.value)
+    assert "Value error" not in str(caught.value)
