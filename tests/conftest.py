@@ -21,7 +21,7 @@ from mlforge.spec import UseCase, load_use_case
 from processes import die_with_parent
 
 # A machine that others use too is slow at times; that is no fault of the code.
-hypothesis.settings.register_profile("mlforge", deadline=None)
+hypothesis.settings.register_profile("mlforge", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("mlforge")
 
 _ORDER = ("unit", "dags", "integration", "faults", "e2e")

@@ -140,7 +140,7 @@ def feature_status(use_case: UseCase, at: datetime | None = None) -> FeatureStat
 
 
 def _moment(use_case: UseCase) -> datetime:
-    now, last = datetime.now(UTC), use_case.schedule.end
+    now, last = datetime.now(UTC), use_case.last_day
     return now if last is None else min(now, PartitionRange(last, last, use_case.schedule.step_days).end)
 
 
