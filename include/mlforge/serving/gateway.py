@@ -18,7 +18,7 @@ from mlforge.services.gateway import gateway_directory, write_yaml
 from mlforge.services.layout import private_directory
 from mlforge.serving.deployments import DeploymentRow, newest_rows
 from mlforge.serving.envoy import Backend, cluster, listener, routes
-from mlforge.serving.keys import key_set, revoked_ids
+from mlforge.serving.key_ring import key_set, revoked_ids
 from mlforge.settings import get_settings
 
 WAIT_SECONDS = 15.0

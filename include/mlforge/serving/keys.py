@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -17,15 +15,13 @@ from psycopg.rows import dict_row
 from mlforge.credentials import read_secret, write_secret
 from mlforge.db import connect
 from mlforge.errors import ServingError, SettingsError
+from mlforge.serving.gateway import refresh_gateway
+from mlforge.serving.key_ring import key_set, signing_key
 from mlforge.settings import get_settings
 from mlforge.spec import list_use_cases
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-
 ISSUER = "mlforge"
 AUDIENCE = "gateway"
-SIGNING_SECRET = "gateway_signing_key"  # noqa: S105  (the name of a secret)
 DEMO_SECRET = "demo_api_key"  # noqa: S105  (the name of a secret)
 DEMO_NAME = "demo"
 DEMO_DAYS = 30
@@ -112,8 +108,6 @@ def _check(name: str, scopes: Sequence[str], days: int) -> None:
 
 def revoke_key(name: str) -> bool:
     """Revoke the key of that name and tell the gateway; return False if there is none that is valid."""
-    from mlforge.serving.gateway import refresh_gateway
-
     with connect() as connection:
         revoked = connection.execute(
             "UPDATE ledger.api_keys SET revoked_at = clock_timestamp() WHERE name = %(name)s AND revoked_at IS NULL",
@@ -129,15 +123,6 @@ def list_keys() -> list[ApiKey]:
     with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(query).fetchall()
     return [ApiKey(**{**row, "scopes": tuple(row["scopes"])}) for row in reversed(rows)]
-
-
-def revoked_ids(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the ids of keys that were revoked before they expire."""
-    query = (
-        "SELECT key_id FROM ledger.api_keys WHERE revoked_at IS NOT NULL AND expires_at > clock_timestamp()"
-        " ORDER BY key_id"
-    )
-    return [str(key_id) for (key_id,) in connection.execute(query).fetchall()]
 
 
 def demo_key() -> str:
@@ -171,46 +156,3 @@ def read_claims(token: str) -> dict[str, Any]:
     except jwt.InvalidTokenError:
         return {}
     return claims
-
-
-def signing_key() -> EllipticCurvePrivateKey:
-    """Return the key that signs tokens, generated at its first use; it never leaves this installation.
-
-    Raises:
-        SettingsError: The secret holds no such key.
-    """
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    secrets = get_settings().secrets_dir
-    try:
-        text = read_secret(secrets, SIGNING_SECRET, generate=False)
-    except SettingsError:
-        if (secrets / SIGNING_SECRET).exists():
-            raise
-        pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_secret(secrets, SIGNING_SECRET, pem.decode("ascii"), replace=False)
-        text = read_secret(secrets, SIGNING_SECRET, generate=False)
-    try:
-        key = serialization.load_pem_private_key(text.encode("ascii"), password=None)
-    except ValueError as error:
-        raise SettingsError(
-            f"the secret {SIGNING_SECRET} holds no private key", hint="remove it; keys are issued anew"
-        ) from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise SettingsError(f"the secret {SIGNING_SECRET} holds a key of another kind", hint="remove it")
-    return key
-
-
-def key_set() -> dict[str, Any]:
-    """Return the public key as a JSON Web Key Set: all that the gateway needs."""
-    numbers = signing_key().public_key().public_numbers()
-    point: Mapping[str, str] = {"x": _base64(numbers.x), "y": _base64(numbers.y)}
-    kid = hashlib.sha256(f"{point['x']}.{point['y']}".encode()).hexdigest()[:16]
-    return {"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, **point}]}
-
-
-def _base64(number: int) -> str:
-    return base64.urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode("ascii")

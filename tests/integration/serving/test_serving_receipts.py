@@ -12,7 +12,8 @@ from serving_parts import add_release
 
 from mlforge.db import connect
 from mlforge.errors import ServiceUnavailableError, ServingError
-from mlforge.serving.keys import demo_key, issue_key, list_keys, read_claims, revoke_key, revoked_ids
+from mlforge.serving.key_ring import revoked_ids
+from mlforge.serving.keys import demo_key, issue_key, list_keys, read_claims, revoke_key
 from mlforge.serving.receipts import Receipt, ReceiptWriter, new_receipt_id
 from mlforge.serving.trace import trace_receipt
 from mlforge.settings import Settings

@@ -36,7 +36,7 @@ from mlforge.serving import (
 )
 from mlforge.serving import gateway as gateway_room
 from mlforge.serving.bento import bento_path
-from mlforge.serving.keys import key_set, signing_key
+from mlforge.serving.key_ring import key_set, signing_key
 from mlforge.settings import Settings, get_settings
 from mlforge.spec import UseCase
 

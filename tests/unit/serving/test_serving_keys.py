@@ -11,7 +11,8 @@ import jwt
 import pytest
 
 from mlforge.errors import ServingError, SettingsError
-from mlforge.serving.keys import SIGNING_SECRET, issue_key, key_set, read_claims, signing_key
+from mlforge.serving.key_ring import SIGNING_SECRET, key_set, signing_key
+from mlforge.serving.keys import issue_key, read_claims
 from mlforge.settings import get_settings
 
 
