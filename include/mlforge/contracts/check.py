@@ -85,9 +85,9 @@ def check_partition(use_case: UseCase, raw: RawPartition) -> CheckedPartition:
     extra = _extra_columns(use_case, raw.dataset, rows)
     check = _Check(use_case, raw.dataset, raw.partition_key, table, attempt, extra)
     try:
-        found, findings, decisions = _examine(check, rows, rules)
+        found, findings, decisions, hashes = _examine(check, rows, rules)
         _refuse(check, found, findings, decisions)
-        return _checked(check, raw, findings, decisions)
+        return _checked(check, raw, findings, decisions, hashes)
     except (MLForgeError, psycopg.Error) as error:
         newest = is_newest(use_case, raw, attempt, code)
         drop_staging(table)
@@ -133,7 +133,7 @@ def _extra_columns(use_case: UseCase, dataset: str, rows: pa.Table) -> tuple[str
 
 def _examine(
     check: _Check, rows: pa.Table, rules: Sequence[Rule], *, keep: bool = True
-) -> tuple[CheckResult, list[Finding], dict[str, Decision]]:
+) -> tuple[CheckResult, list[Finding], dict[str, Decision], dict[str, tuple[str, str]]]:
     """Load the rows, measure and judge them, mark those to be set aside, and write it all down."""
     contract, dataset = check.use_case.contract(check.dataset), check.use_case.dataset(check.dataset)
     one_by_one = any(rule.query or rule.custom for rule in rules)
@@ -148,10 +148,26 @@ def _examine(
             key: Counts(came, distinct, 0) for key, (came, distinct) in figures.counts.items()
         }
         decisions = decide(dataset, counts, findings, check.extra_columns)
+        hashes: dict[str, tuple[str, str]] = {}
         if keep:
             names = (check.use_case.name, check.dataset, check.attempt)
-            results.record(connection, names, contract, decisions, findings, check.extra_columns)
-        return _result(connection, check, findings, decisions), findings, decisions
+            hashes = _hashes(connection, check, decisions)
+            results.record(connection, names, contract, decisions, findings, check.extra_columns, hashes)
+        return _result(connection, check, findings, decisions), findings, decisions, hashes
+
+
+def _hashes(
+    connection: psycopg.Connection[Any], check: _Check, decisions: dict[str, Decision]
+) -> dict[str, tuple[str, str]]:
+    """Return partition key → hash of the rows kept, and of those set aside; nothing if a partition is refused."""
+    if any(decision.outcome == "failed" for decision in decisions.values()):
+        return {}
+    staged = sql.Identifier("staging", check.table)
+    columns = [*check.use_case.contract(check.dataset).column_names, *TIMES]
+    kept, aside = partition_hashes(connection, staged, columns, sql.SQL(f"{RULES} IS NULL")), {}
+    if any(decision.counts.broken for decision in decisions.values()):
+        aside = partition_hashes(connection, staged, [*columns, RULES], sql.SQL(f"{RULES} IS NOT NULL"))
+    return {key: (kept.get(key, EMPTY_HASH), aside.get(key, "")) for key in decisions}
 
 
 def _result(
@@ -187,13 +203,15 @@ def _refuse(check: _Check, found: CheckResult, findings: Sequence[Finding], deci
 
 
 def _checked(
-    check: _Check, raw: RawPartition, findings: Sequence[Finding], decisions: dict[str, Decision]
+    check: _Check,
+    raw: RawPartition,
+    findings: Sequence[Finding],
+    decisions: dict[str, Decision],
+    hashes: dict[str, tuple[str, str]],
 ) -> CheckedPartition:
-    contract, dataset = check.use_case.contract(check.dataset), check.use_case.dataset(check.dataset)
-    hashes = dict.fromkeys(check.use_case.partition_keys(check.partition_key), EMPTY_HASH)
-    with db.connect() as connection:
-        staged = sql.Identifier("staging", check.table)
-        hashes |= partition_hashes(connection, staged, [*contract.column_names, *TIMES], sql.SQL(f"{RULES} IS NULL"))
+    dataset = check.use_case.dataset(check.dataset)
+    keys = check.use_case.partition_keys(check.partition_key)
+    contents = dict.fromkeys(keys, EMPTY_HASH) | {key: kept for key, (kept, _) in hashes.items()}
     counts = total(decision.counts for decision in decisions.values())
     aside = [finding.rule.name for finding in findings if sets_aside(dataset, finding.rule)]
     warnings = results.warnings(findings, aside)
@@ -205,7 +223,7 @@ def _checked(
         partition_key=raw.partition_key,
         uri=f"staging.{check.table}",
         rows=counts.kept,
-        content_hash=combine_hashes(hashes),
+        content_hash=combine_hashes(contents),
         code_version=code_version(check.use_case.folder),
         attempt=check.attempt,
         rows_in=counts.rows_in,

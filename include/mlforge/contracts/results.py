@@ -20,12 +20,12 @@ HISTORY = 30
 
 _CHECKS: LiteralString = """
     INSERT INTO ledger.contract_checks (use_case, dataset, partition_key, attempt, contract_version, extra_columns,
-        verdict, rows_in, rows_kept, rows_broken, rows_duplicate, reason)
+        verdict, rows_in, rows_kept, rows_broken, rows_duplicate, reason, content_hash, quarantine_hash)
     SELECT %(use_case)s, %(dataset)s, key, %(attempt)s, %(version)s, %(extra)s,
-           verdict, came, kept, broken, duplicate, reason
+           verdict, came, kept, broken, duplicate, reason, content_hash, quarantine_hash
     FROM unnest(%(keys)s::text[], %(verdicts)s::text[], %(came)s::bigint[], %(kept)s::bigint[], %(broken)s::bigint[],
-                %(duplicate)s::bigint[], %(reasons)s::text[])
-         AS new(key, verdict, came, kept, broken, duplicate, reason)
+                %(duplicate)s::bigint[], %(reasons)s::text[], %(hashes)s::text[], %(quarantine_hashes)s::text[])
+         AS new(key, verdict, came, kept, broken, duplicate, reason, content_hash, quarantine_hash)
 """
 _RESULTS: LiteralString = """
     INSERT INTO ledger.contract_results (use_case, dataset, attempt, contract_version, partition_key, rule, severity,
@@ -110,6 +110,7 @@ def record(
     decisions: Mapping[str, Decision],
     findings: Sequence[Finding],
     extra_columns: Sequence[str],
+    hashes: Mapping[str, tuple[str, str]],
 ) -> None:
     """Write a check down.
 
@@ -120,6 +121,7 @@ def record(
         decisions: What became of each partition.
         findings: What the rules showed.
         extra_columns: Columns that the contract does not name.
+        hashes: Partition key → content hash, and hash of the rows set aside; none of a check that failed.
     """
     use_case, dataset, attempt = names
     common = {"use_case": use_case, "dataset": dataset, "attempt": attempt, "version": contract.version}
@@ -136,6 +138,8 @@ def record(
             "broken": [count.broken for count in counts],
             "duplicate": [count.duplicate for count in counts],
             "reasons": ["; ".join(decision.reasons) for decision in decisions.values()],
+            "hashes": [hashes.get(key, ("", ""))[0] for key in decisions],
+            "quarantine_hashes": [hashes.get(key, ("", ""))[1] for key in decisions],
         },
     )
     connection.execute(

@@ -46,6 +46,11 @@ _COUNTS: LiteralString = """
            (sum(_copies) - count(*))::bigint
     FROM {staged} GROUP BY partition_key
 """
+_CHECKED: LiteralString = """
+    SELECT partition_key, rows_in, rows_kept, rows_broken, rows_duplicate, content_hash, quarantine_hash
+    FROM ledger.contract_checks
+    WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = ANY(%(keys)s) AND attempt = %(attempt)s
+"""
 _DELETE: LiteralString = """
     DELETE FROM {table} WHERE partition_key = ANY(%(keys)s)
 """
@@ -144,7 +149,7 @@ def _replace(
         _require_newest(connection, checked, names)
         if staged is None:
             raise _lost(checked, "is gone")
-        after = _staged_states(connection, use_case, checked, staged, before, names["keys"])
+        after = _staged_states(connection, use_case, checked, staged, before, names)
         changed = [key for key in after if key not in before or not after[key].same_content(before[key])]
         if changed:
             _write(connection, use_case, checked, staged, {key: after[key] for key in changed}, names)
@@ -200,17 +205,20 @@ def _staged_states(
     checked: CheckedPartition,
     staged: sql.Identifier,
     before: Mapping[str, _State],
-    keys: list[str],
+    names: dict[str, Any],
 ) -> dict[str, _State]:
     """Return what the partitions will be, after checking that staging still holds what was checked."""
-    columns = published_columns(use_case, checked.dataset)
-    hashes = dict.fromkeys(keys, EMPTY_HASH)
-    hashes |= partition_hashes(connection, staged, columns, sql.SQL("_rules IS NULL"))
-    if combine_hashes(hashes) != checked.content_hash:
-        raise _lost(checked, "does not hold what was checked")
-    aside = partition_hashes(connection, staged, [*columns, "_rules"], sql.SQL("_rules IS NOT NULL"))
+    keys = names["keys"]
     counts = {key: rest for key, *rest in connection.execute(sql.SQL(_COUNTS).format(staged=staged)).fetchall()}
-    if sum(came for came, *_ in counts.values()) != checked.rows_in:
+    hashes, aside = _recorded(connection, counts, names)
+    if combine_hashes(hashes) != checked.content_hash:
+        # A row was let out of quarantine after the check, or rows are gone.
+        columns = published_columns(use_case, checked.dataset)
+        hashes = dict.fromkeys(keys, EMPTY_HASH)
+        hashes |= partition_hashes(connection, staged, columns, sql.SQL("_rules IS NULL"))
+        aside = partition_hashes(connection, staged, [*columns, "_rules"], sql.SQL("_rules IS NOT NULL"))
+    came = sum(rows for rows, *_ in counts.values())
+    if combine_hashes(hashes) != checked.content_hash or came != checked.rows_in:
         raise _lost(checked, "does not hold what was checked")
     return {
         key: _State(
@@ -218,6 +226,16 @@ def _staged_states(
         )
         for key in keys
     }
+
+
+def _recorded(
+    connection: psycopg.Connection[Any], counts: Mapping[str, list[int]], names: dict[str, Any]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the hashes that the check wrote down, of the rows kept and of those set aside, where the counts hold."""
+    hashes, aside = dict.fromkeys(names["keys"], EMPTY_HASH), {}
+    for key, *recorded, content_hash, quarantine_hash in connection.execute(_CHECKED, names).fetchall():
+        hashes[key], aside[key] = content_hash if counts.get(key) == recorded else "", quarantine_hash
+    return hashes, aside
 
 
 def _drop_staging(checked: CheckedPartition) -> None:

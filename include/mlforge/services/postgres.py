@@ -23,10 +23,14 @@ _NOBODY = 65534
 _PARAMETERS = {
     "unix_socket_directories": "",
     "max_connections": "150",
-    "shared_buffers": "128MB",
+    "shared_buffers": "256MB",
     "work_mem": "32MB",
     "maintenance_work_mem": "128MB",
-    "max_wal_size": "1GB",
+    # Nothing replicates from this server: a table that is filled in the transaction that creates it needs no WAL.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",

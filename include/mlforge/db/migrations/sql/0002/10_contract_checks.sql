@@ -14,6 +14,8 @@ CREATE TABLE ledger.contract_checks (
     rows_duplicate   bigint NOT NULL,
     extra_columns    text[] NOT NULL DEFAULT '{}',
     reason           text NOT NULL DEFAULT '',  -- why it failed
+    content_hash     text NOT NULL DEFAULT '',  -- of the rows kept; of a check that failed, none
+    quarantine_hash  text NOT NULL DEFAULT '',  -- of the rows set aside, with the rules that they break
     checked_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     CHECK (rows_in = rows_kept + rows_broken + rows_duplicate)
 );
