@@ -20,7 +20,7 @@ TOOLS := .venv-tools
 MLFORGE := $(BIN)/mlforge
 ARGS ?=
 
-.PHONY: help install up down status logs doctor demo test browser bench lint format requirements clean
+.PHONY: help install up down status logs doctor demo test browser bench lint contracts format requirements clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,7 +60,7 @@ browser: # Chromium for the end-to-end tests
 bench: install ## Measure what has to be fast
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-lint: install ## Check style, types, layers, and that requirements.txt is uv.lock's export
+lint: install contracts ## Check style, types, layers, contracts, and that requirements.txt is uv.lock's export
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy
@@ -68,6 +68,9 @@ lint: install ## Check style, types, layers, and that requirements.txt is uv.loc
 	@$$(./.ci/uv) lock --check --quiet
 	@$$(./.ci/uv) export $(EXPORT) | diff --brief - requirements.txt >/dev/null \
 	  || { echo "requirements.txt is not uv.lock's export → run \`make requirements\`"; exit 1; }
+
+contracts: install ## Refuse contracts that changed more than their version says: make contracts BASE=main
+	@./.ci/contracts
 
 EXPORT := --frozen --no-dev --no-emit-project --no-header --quiet
 
