@@ -5,6 +5,7 @@ from __future__ import annotations
 import backfill
 import command
 import demo
+import features
 import ingest
 import parsing
 import tasks
@@ -12,7 +13,7 @@ from figures import show
 
 
 def main() -> None:
-    measured = (command, parsing, ingest, tasks, demo, backfill)
+    measured = (command, parsing, ingest, features, tasks, demo, backfill)
     show([figure for module in measured for figure in module.measure()])
 
 
