@@ -139,8 +139,8 @@ def _examine(
     one_by_one = any(rule.query or rule.custom for rule in rules)
     unique = load_staging(check.use_case, check.dataset, rows, check.table, indexed=one_by_one)
     with db.connect() as connection:
-        known = [tuple(contract.key)] if unique else []
-        figures = measure(connection, check.table, rules, rows=len(rows), known_unique=known)
+        known, values = [tuple(contract.key)] if unique else [], rows.select(contract.column_names)
+        figures = measure(connection, check.table, rules, rows=len(rows), known_unique=known, values=values)
         findings = judge([rule for rule in rules if rule.custom is None], figures)
         findings += judge_custom([rule for rule in rules if rule.custom], check.table, list(figures.counts))
         findings = with_examples(connection, check.table, contract, findings)

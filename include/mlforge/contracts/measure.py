@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -15,8 +15,23 @@ from mlforge.contracts.sqltext import literal, name, names
 from mlforge.contracts.staging import COPIES
 from mlforge.errors import SpecError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _HINT = "correct the contract"
 _MANY = 20_000  # rows from which on a column's distinct values are asked before every row is
+_FEW = 10  # rows for each distinct value, at least, for that to pay
+# Arrow type → PostgreSQL type that takes its values as they are.
+_KINDS = {
+    "string": "text",
+    "int16": "smallint",
+    "int32": "integer",
+    "int64": "bigint",
+    "double": "double precision",
+    "bool": "boolean",
+    "date32[day]": "date",
+    "timestamp[us, tz=UTC]": "timestamptz",
+}
 _SESSION = (
     "SET TRANSACTION READ ONLY",  # a contract's SQL only ever asks
     "SET LOCAL jit = off",  # compiling dozens of short conditions takes longer than computing them
@@ -45,6 +60,7 @@ def measure(
     *,
     rows: int,
     known_unique: Collection[tuple[str, ...]] = (),
+    values: pa.Table | None = None,
 ) -> Figures:
     """Return each rule's figure in each partition of a staging table; custom rules are left out.
 
@@ -54,6 +70,7 @@ def measure(
         rules: What to measure.
         rows: How many rows it has.
         known_unique: Columns of which it is known already that no two rows share them.
+        values: The same rows, if they are at hand: most rules speak of one column, which has few distinct values.
 
     Raises:
         SpecError: A rule's SQL cannot be computed, or gives no number.
@@ -65,7 +82,8 @@ def measure(
             connection.execute(statement.encode())
         try:
             with connection.transaction():
-                _measure(connection, staged, rules, figures, rows, known_unique)
+                clean = _clean_by_distinct_values(connection, rules, values) if rows >= _MANY and values else set()
+                _measure(connection, staged, rules, figures, clean, known_unique)
         except psycopg.Error as error:
             _blame(connection, staged, rules)
             raise SpecError(f"the rules cannot be computed: {_first_line(error)}", hint=_HINT) from error
@@ -77,10 +95,9 @@ def _measure(
     staged: str,
     rules: Sequence[Rule],
     figures: Figures,
-    rows: int,
+    clean: Collection[str],
     known_unique: Collection[tuple[str, ...]],
 ) -> None:
-    clean = _clean_by_distinct_values(connection, staged, rules) if rows >= _MANY else set()
     asked = [rule for rule in rules if rule.name not in clean and _aggregate(rule)]
     columns = "".join(f", {_aggregate(rule)}" for rule in asked)
     found = _ask(
@@ -107,15 +124,22 @@ def _aggregate(rule: Rule) -> str | None:
     return f"count(*) FILTER (WHERE {rule.broken})" if rule.broken is not None else rule.aggregate
 
 
-def _clean_by_distinct_values(connection: psycopg.Connection[Any], staged: str, rules: Sequence[Rule]) -> set[str]:
-    """Return the rules that no value of their column breaks: a pattern on few values need not see every row."""
+def _clean_by_distinct_values(connection: psycopg.Connection[Any], rules: Sequence[Rule], values: pa.Table) -> set[str]:
+    """Return the rules that no value of their column breaks: what few values show need not be asked of every row."""
+    import pyarrow.compute as pc
+
     clean: set[str] = set()
-    for column in dict.fromkeys(rule.distinct for rule in rules if rule.distinct):
+    for column in values.column_names:
         about = [rule for rule in rules if rule.distinct == column]
-        counts = ", ".join(f"count(*) FILTER (WHERE {rule.broken})" for rule in about)
-        place = name(str(column))
-        query = f"SELECT {counts} FROM (SELECT {place} FROM {staged} GROUP BY {place}) AS values"  # noqa: S608
-        (found,) = _ask(connection, query)
+        kind = _KINDS.get(str(values[column].type))
+        if not about or kind is None:
+            continue
+        distinct = pc.unique(values[column])
+        if len(distinct) > len(values) // _FEW:
+            continue
+        counts = ", ".join(f"count(*) FILTER (WHERE {rule.broken})" for rule in about).replace("%", "%%")
+        query = f"SELECT {counts} FROM unnest(%s::{kind}[]) AS asked({name(column).replace('%', '%%')})"  # noqa: S608
+        found = connection.execute(query.encode(), [distinct.to_pylist()]).fetchone() or ()
         clean |= {rule.name for rule, count in zip(about, found, strict=True) if not count}
     return clean
 

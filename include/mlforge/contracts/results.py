@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,12 +28,20 @@ _CHECKS: LiteralString = """
                 %(duplicate)s::bigint[], %(reasons)s::text[], %(hashes)s::text[], %(quarantine_hashes)s::text[])
          AS new(key, verdict, came, kept, broken, duplicate, reason, content_hash, quarantine_hash)
 """
+# Most rules are kept by every row of every partition: they are sent once, not once for each partition.
 _RESULTS: LiteralString = """
     INSERT INTO ledger.contract_results (use_case, dataset, attempt, contract_version, partition_key, rule, severity,
         passed, rows_checked, rows_failed, observed)
-    SELECT %(use_case)s, %(dataset)s, %(attempt)s, %(version)s, new.*
-    FROM unnest(%(keys)s::text[], %(rules)s::text[], %(severities)s::text[], %(passed)s::boolean[],
-                %(checked)s::bigint[], %(failed)s::bigint[], %(observed)s::jsonb[]) AS new
+    SELECT %(use_case)s, %(dataset)s, %(attempt)s, %(version)s, key, rule, severity, passed, checked, failed, observed
+    FROM (
+        SELECT place, key, rule, severity, true AS passed, checked, 0 AS failed, '{}'::jsonb AS observed
+        FROM unnest(%(clean_places)s::int[], %(clean_rules)s::text[], %(clean_severities)s::text[])
+                 AS clean(place, rule, severity),
+             unnest(%(all_keys)s::text[], %(all_checked)s::bigint[]) AS parts(key, checked)
+        UNION ALL
+        SELECT * FROM unnest(%(places)s::int[], %(keys)s::text[], %(rules)s::text[], %(severities)s::text[],
+            %(passed)s::boolean[], %(checked)s::bigint[], %(failed)s::bigint[], %(observed)s::jsonb[])
+    ) AS new ORDER BY place, key
 """
 _NEWEST: LiteralString = """
     SELECT partition_key, attempt, contract_version, verdict, rows_in, rows_kept, rows_broken, rows_duplicate,
@@ -142,24 +151,35 @@ def record(
             "quarantine_hashes": [hashes.get(key, ("", ""))[1] for key in decisions],
         },
     )
-    connection.execute(
-        _RESULTS,
-        {
-            **common,
-            "keys": [finding.partition_key for finding in findings],
-            "rules": [finding.rule.name for finding in findings],
-            "severities": [finding.rule.severity for finding in findings],
-            "passed": [finding.passed for finding in findings],
-            "checked": [decisions[finding.partition_key].counts.distinct for finding in findings],
-            "failed": [finding.rows_failed for finding in findings],
-            "observed": [_observed(finding) for finding in findings],
-        },
-    )
+    connection.execute(_RESULTS, {**common, **_result_values(decisions, findings)})
+
+
+def _result_values(decisions: Mapping[str, Decision], findings: Sequence[Finding]) -> dict[str, list[Any]]:
+    kept = Counter(finding.rule.name for finding in findings if finding.passed and finding.rule.scope == "row")
+    clean = {name for name, count in kept.items() if count == len(decisions)}
+    rules = {finding.rule.name: finding.rule for finding in findings}
+    places = {name: place for place, name in enumerate(rules)}
+    others = [finding for finding in findings if finding.rule.name not in clean]
+    return {
+        "clean_places": [place for name, place in places.items() if name in clean],
+        "clean_rules": [name for name in places if name in clean],
+        "clean_severities": [rules[name].severity for name in places if name in clean],
+        "all_keys": list(decisions),
+        "all_checked": [decision.counts.distinct for decision in decisions.values()],
+        "places": [places[finding.rule.name] for finding in others],
+        "keys": [finding.partition_key for finding in others],
+        "rules": [finding.rule.name for finding in others],
+        "severities": [finding.rule.severity for finding in others],
+        "passed": [finding.passed for finding in others],
+        "checked": [decisions[finding.partition_key].counts.distinct for finding in others],
+        "failed": [finding.rows_failed for finding in others],
+        "observed": [_observed(finding) for finding in others],
+    }
 
 
 def _observed(finding: Finding) -> str:
     if finding.passed and finding.rule.scope == "row":
-        return "{}"  # most of them, in ranges thousands
+        return "{}"
     told: dict[str, Any] = {} if finding.rule.scope == "row" else {"value": _plain(finding.observed)}
     if not finding.passed:
         told |= {"bound": finding.rule.bound.text}

@@ -8,6 +8,8 @@ that the row breaks; NULL for a row that may be published).
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
@@ -15,9 +17,10 @@ from psycopg import sql
 
 from mlforge import db
 from mlforge.errors import SpecError
-from mlforge.refs import STATIC_KEY, RawPartition
+from mlforge.refs import RawPartition
 from mlforge.settings import get_settings
 from mlforge.spec import Contract, UseCase
+from mlforge.spec.row_keys import row_keys
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +29,8 @@ ROW_ID = "_row_id"
 COPIES = "_copies"
 RULES = "_rules"
 _LANDING = "mlforge_landing"
+_CODES = 1 << 62  # combinations of key values that a number can hold
+_PARTS_FROM = 100_000  # rows from which on two connections load at once
 
 _DEAD: LiteralString = """
     SELECT DISTINCT tablename FROM ledger.attempts JOIN pg_tables
@@ -110,49 +115,62 @@ def load_staging(use_case: UseCase, dataset: str, rows: pa.Table, table: str, *,
     Raises:
         SpecError: The use case's SQL for a time cannot be computed.
     """
-    import adbc_driver_manager
-    from adbc_driver_postgresql import dbapi
-
     contract = use_case.contract(dataset)
-    statement = _create_statement(use_case, dataset, contract, table)
     distinct, unique = _once(rows.select(contract.column_names), contract)
-    url = f"{get_settings().postgres_url()}?options=-c%20timezone%3DUTC"
-    with dbapi.connect(url) as connection, connection.cursor() as cursor:
-        cursor.adbc_ingest(_LANDING, distinct, mode="create", temporary=True)
-        try:
-            cursor.execute(statement)
-        except adbc_driver_manager.Error as error:
-            raise SpecError(
-                f"the times of {dataset!r} cannot be computed: {str(error).splitlines()[0]}",
-                where=str(use_case.folder / "use_case.yaml"),
-                hint=f"correct `event_timestamp` and `known_at` of datasets.{dataset}",
-            ) from error
-        cursor.execute(f"DROP TABLE {_LANDING}")
-        if indexed:
-            cursor.execute(f"CREATE INDEX ON {sql.Identifier('staging', table).as_string(None)} (partition_key)")
-        connection.commit()
+    distinct = distinct.append_column("partition_key", row_keys(use_case, dataset, distinct).dictionary_decode())
+    staged = sql.Identifier("staging", table).as_string(None)
+    with db.connect() as connection:
+        connection.execute(_create_statement(contract, staged).encode())
+    fill = _fill_statement(use_case, dataset, contract, staged)
+    half = len(distinct) // 2 if len(distinct) >= _PARTS_FROM else len(distinct)
+    parts = [part for part in (distinct.slice(0, half), distinct.slice(half)) if len(part)]
+    try:
+        with ThreadPoolExecutor(max_workers=2) as threads:
+            list(threads.map(partial(_load, fill), parts))
+    except SpecError as error:
+        raise SpecError(
+            f"the times of {dataset!r} cannot be computed: {error.what}",
+            where=str(use_case.folder / "use_case.yaml"),
+            hint=f"correct `event_timestamp` and `known_at` of datasets.{dataset}",
+        ) from error
+    if indexed:
+        with db.connect() as connection:
+            connection.execute(f"CREATE INDEX ON {staged} (partition_key)".encode())
     return unique
 
 
-def _create_statement(use_case: UseCase, dataset: str, contract: Contract, table: str) -> str:
+def _load(fill: str, rows: pa.Table) -> None:
+    """Load rows through a landing table of this connection's own."""
+    import adbc_driver_manager
+    from adbc_driver_postgresql import dbapi
+
+    url = f"{get_settings().postgres_url()}?options=-c%20timezone%3DUTC%20-c%20temp_buffers%3D64MB"
+    with dbapi.connect(url) as connection, connection.cursor() as cursor:
+        cursor.adbc_ingest(_LANDING, rows, mode="create", temporary=True)
+        try:
+            cursor.execute(fill)
+        except adbc_driver_manager.Error as error:
+            raise SpecError(str(error).splitlines()[0]) from error
+        connection.commit()
+
+
+def _create_statement(contract: Contract, staged: str) -> str:
+    kinds = {column.name: column.sql_type for column in contract.columns}
+    kinds |= {"partition_key": "text", "event_timestamp": "timestamptz", "known_at": "timestamptz"}
+    kinds |= {ROW_ID: "bigint", COPIES: "bigint", RULES: "text[]"}
+    columns = ", ".join(f"{sql.Identifier(name).as_string(None)} {kind}" for name, kind in kinds.items())
+    # It lives for a minute, and what reads it reads all of it.
+    return f"CREATE UNLOGGED TABLE {staged} ({columns}) WITH (autovacuum_enabled = false)"
+
+
+def _fill_statement(use_case: UseCase, dataset: str, contract: Contract, staged: str) -> str:
     declared = use_case.dataset(dataset)
-    columns = sql.SQL(", ").join(map(sql.Identifier, contract.column_names))
-    column = declared.source.partition_column
-    key: sql.Composable = sql.Literal(STATIC_KEY) + sql.SQL("::text")
-    if column is not None:
-        # A partition is named by its first UTC day.
-        # A row without that time is refused when it lands; only a file that is merely looked at may have one.
-        key = sql.SQL("coalesce(to_char(date_bin({}, {} AT TIME ZONE 'UTC', {}), 'YYYY-MM-DD'), 'none')").format(
-            sql.Literal(f"{use_case.schedule.step_days} days") + sql.SQL("::interval"),
-            sql.Identifier(column),
-            sql.Literal(str(use_case.schedule.start)) + sql.SQL("::timestamp"),
-        )
+    columns = sql.SQL(", ").join(map(sql.Identifier, contract.column_names)).as_string(None)
     # The two times are SQL that the use case's author wrote.
-    times = f"({declared.event_timestamp})::timestamptz AS event_timestamp, ({declared.known_at})::timestamptz"
+    times = f"({declared.event_timestamp})::timestamptz, ({declared.known_at})::timestamptz"
     return (
-        f"CREATE UNLOGGED TABLE {sql.Identifier('staging', table).as_string(None)} AS"  # noqa: S608
-        f" SELECT {columns.as_string(None)}, {key.as_string(None)} AS partition_key, {times} AS known_at,"
-        f" {ROW_ID}, {COPIES}, NULL::text[] AS {RULES} FROM {_LANDING}"
+        f"INSERT INTO {staged} ({columns}, partition_key, event_timestamp, known_at, {ROW_ID}, {COPIES})"  # noqa: S608
+        f" SELECT {columns}, partition_key, {times}, {ROW_ID}, {COPIES} FROM {_LANDING}"
     )
 
 
@@ -173,7 +191,17 @@ def _once(rows: pa.Table, contract: Contract) -> tuple[pa.Table, bool]:
 
 def _keys_differ(rows: pa.Table, contract: Contract) -> bool:
     """Return whether all keys differ: asked faster than whether all rows do. Floats are left to the database."""
+    import numpy as np
+
     if not contract.key or any(c.sql_type == "double precision" for c in contract.columns if c.name in contract.key):
         return False
-    groups = rows.select(contract.key).group_by(contract.key, use_threads=False).aggregate([([], "count_all")])
-    return len(groups) == len(rows)
+    codes, size = np.zeros(len(rows), np.int64), 1
+    for column in contract.key:
+        encoded = rows[column].combine_chunks().dictionary_encode(null_encoding="encode")
+        size *= max(len(encoded.dictionary), 1)
+        if size >= _CODES:
+            groups = rows.select(contract.key).group_by(contract.key, use_threads=False).aggregate([([], "count_all")])
+            return len(groups) == len(rows)
+        codes = codes * len(encoded.dictionary) + encoded.indices.to_numpy()
+    codes.sort()
+    return not bool((codes[1:] == codes[:-1]).any())

@@ -130,12 +130,12 @@ def _length(column: Column) -> Rule:
     size = f"char_length({name(column.name)})"
     parts = [f"{size} {sign} {literal(n)}" for sign, n in (("<", shortest), (">", longest)) if n is not None]
     bounds = {"min_value": shortest, "max_value": longest}
-    return _native(column.name, "length", "ExpectColumnValueLengthsToBeBetween", bounds, " OR ".join(parts), True)
+    return _native(column.name, "length", "ExpectColumnValueLengthsToBeBetween", bounds, " OR ".join(parts))
 
 
 def _pattern(column: str, kind: str, regex: str) -> Rule:
     broken = f"{name(column)} !~ {literal(regex)}"
-    return _native(column, kind, "ExpectColumnValuesToMatchRegex", {"regex": regex}, broken, True)
+    return _native(column, kind, "ExpectColumnValuesToMatchRegex", {"regex": regex}, broken)
 
 
 def _format(column: Column, kind: str, contract: Contract) -> Iterator[Rule]:
@@ -168,13 +168,12 @@ def _required(column: str) -> Rule:
         broken=f"{name(column)} IS NULL",
         expectation="ExpectColumnValuesToNotBeNull",
         arguments={"column": column},
+        distinct=column,
         held=True,
     )
 
 
-def _native(
-    column: str, kind: str, expectation: str, arguments: dict[str, Any], broken: str, few: bool = False
-) -> Rule:
+def _native(column: str, kind: str, expectation: str, arguments: dict[str, Any], broken: str) -> Rule:
     given = {key: value for key, value in arguments.items() if value is not None and value is not False}
     return Rule(
         f"{column}.{kind}",
@@ -183,7 +182,7 @@ def _native(
         broken=broken,
         expectation=expectation,
         arguments={"column": column, **given},
-        distinct=column if few else None,
+        distinct=column,
     )
 
 

@@ -1,13 +1,14 @@
 """What a published partition holds: numbers of every column, kept in the ledger with the publication.
 
-Computed in Arrow, for the partitions that changed, right after they are published; one that is missing, because the
-process ended in between, is computed when it is asked for.
+Computed in Arrow, for the partitions that changed: from the file that landed, while the database writes its rows, or
+from the table where not all of them were published. One that is missing, because the process ended in between, is
+computed when it is asked for.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -16,27 +17,26 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from mlforge import db
-from mlforge.ingest.cells import json_value
+from mlforge import db, storage
+from mlforge.ingest.profile_columns import PUBLICATION, profile_columns
 from mlforge.ingest.warehouse import warehouse_table
+from mlforge.refs import CheckedPartition
 from mlforge.settings import get_settings
 from mlforge.spec import UseCase
+from mlforge.spec.row_keys import row_keys
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlforge.spec.contract import Column
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-TOP = 10
 _ROWS_AT_ONCE = 100_000  # what is held in memory, however many partitions there are
 _FEW_ROWS = 5_000
-_PUBLICATION = "publication_id"
-_NUMBERS = {"bigint", "integer", "smallint", "double precision"}
 
 _MISSING: LiteralString = """
-    SELECT publication_id, partition_key, rows_published FROM (
-        SELECT DISTINCT ON (partition_key) publication_id, partition_key, rows_published FROM ledger.publications
+    SELECT publication_id, partition_key, rows_published, raw_hash, rows_in = rows_published AS whole FROM (
+        SELECT DISTINCT ON (partition_key) publication_id, partition_key, rows_published, rows_in, raw_hash
+        FROM ledger.publications
         WHERE use_case = %(use_case)s AND dataset = %(dataset)s
             AND (%(keys)s::text[] IS NULL OR partition_key = ANY(%(keys)s))
         ORDER BY partition_key, version DESC
@@ -55,9 +55,12 @@ _READ: LiteralString = """
 """
 _RECORD: LiteralString = """
     INSERT INTO ledger.profiles (publication_id, use_case, dataset, partition_key, rows, columns)
-    SELECT %s, %s, %s, %s, %s, %s WHERE NOT EXISTS (
+    SELECT new.number, %(use_case)s, %(dataset)s, new.key, new.count, new.columns
+    FROM unnest(%(numbers)s::bigint[], %(keys)s::text[], %(counts)s::bigint[], %(columns)s::jsonb[])
+        AS new(number, key, count, columns)
+    WHERE NOT EXISTS (
         SELECT FROM ledger.publications AS p, ledger.publications AS newer
-        WHERE p.publication_id = %s AND newer.use_case = p.use_case AND newer.dataset = p.dataset
+        WHERE p.publication_id = new.number AND newer.use_case = p.use_case AND newer.dataset = p.dataset
             AND newer.partition_key = p.partition_key AND newer.version > p.version)
     ON CONFLICT (publication_id) DO NOTHING
 """
@@ -89,6 +92,19 @@ class Profile:
     rows_duplicate: int
 
 
+@dataclass(frozen=True)
+class LandedProfiles:
+    """What a raw file holds.
+
+    Attributes:
+        raw_hash: Its content hash.
+        partitions: Partition key → its rows, and column → statistics.
+    """
+
+    raw_hash: str
+    partitions: Mapping[str, tuple[int, dict[str, dict[str, Any]]]]
+
+
 def read_profiles(use_case: UseCase, dataset: str) -> list[Profile]:
     """Return the profile of every published partition of a dataset, by key; those that are missing are made first."""
     record_profiles(use_case, dataset)
@@ -102,31 +118,74 @@ def read_profiles(use_case: UseCase, dataset: str) -> list[Profile]:
     ]
 
 
-def record_profiles(use_case: UseCase, dataset: str, keys: Sequence[str] | None = None) -> int:
+def profile_landed(use_case: UseCase, checked: CheckedPartition, keys: Sequence[str]) -> LandedProfiles:
+    """Return the profiles of partitions as they landed; they hold where every row is published.
+
+    Args:
+        use_case: The use case.
+        checked: Names the raw file.
+        keys: Which partitions.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    content = storage.read_bytes(checked.raw_uri, content_hash=checked.raw_hash)
+    columns = use_case.contract(checked.dataset).columns
+    rows = pq.read_table(io.BytesIO(content), columns=[column.name for column in columns])
+    key_of_row = row_keys(use_case, checked.dataset, rows)
+    rows = rows.append_column(PUBLICATION, key_of_row.indices)
+    every = key_of_row.dictionary.to_pylist()
+    wanted = {place: key for place, key in enumerate(every) if key in set(keys)}
+    if len(wanted) < len(every):
+        rows = rows.filter(pc.is_in(rows[PUBLICATION], pa.array(list(wanted), pa.int32())))
+    counted = {each["values"]: each["counts"] for each in pc.value_counts(rows[PUBLICATION]).to_pylist()}
+    found = profile_columns(rows, columns)
+    return LandedProfiles(checked.raw_hash, {wanted[place]: (counted[place], found[place]) for place in found})
+
+
+def record_profiles(
+    use_case: UseCase, dataset: str, keys: Sequence[str] | None = None, landed: LandedProfiles | None = None
+) -> int:
     """Compute the profiles that the newest publications lack, write them down, and return how many.
 
     Args:
         use_case: The use case.
         dataset: Name of the dataset.
         keys: Only of these partitions.
+        landed: Those that are computed already.
     """
     bound = {"use_case": use_case.name, "dataset": dataset, "keys": None if keys is None else list(keys)}
     columns = use_case.contract(dataset).columns
-    with db.connect(autocommit=True) as connection, connection.cursor() as cursor:
+    with db.connect(autocommit=True) as connection:
         missing = connection.execute(_MISSING, bound).fetchall()
-        for batch in _batches(missing):
+        rest: list[tuple[int, str, int]] = []
+        ready: list[tuple[int, str, int, dict[str, Any]]] = []
+        for number, key, count, raw_hash, whole in missing:
+            rows, statistics = landed.partitions.get(key, (0, {})) if landed else (0, {})
+            if landed and whole and rows == count and raw_hash == landed.raw_hash:
+                ready.append((number, key, count, statistics))
+            else:
+                rest.append((number, key, count))
+        _record(connection, bound, ready)
+        for batch in _batches(rest):
             query = _query(use_case, dataset, [key for _, key, _ in batch])
             few = sum(count for *_, count in batch) <= _FEW_ROWS
-            found = _profiles(_read_few(connection, query, columns) if few else _read_many(query), columns)
-            cursor.executemany(
-                _RECORD,
-                [
-                    (number, use_case.name, dataset, key, count, Jsonb(found.get(number, {})), number)
-                    for number, key, count in batch
-                    if number in found or count == 0
-                ],
-            )
+            found = profile_columns(_read_few(connection, query, columns) if few else _read_many(query), columns)
+            held = [(*each, found.get(each[0], {})) for each in batch if each[0] in found or each[2] == 0]
+            _record(connection, bound, held)
     return len(missing)
+
+
+def _record(
+    connection: psycopg.Connection[Any],
+    bound: Mapping[str, Any],
+    profiles: Sequence[tuple[int, str, int, dict[str, Any]]],
+) -> None:
+    if profiles:
+        numbers, keys, counts, columns = (list(each) for each in zip(*profiles, strict=True))
+        values = {"numbers": numbers, "keys": keys, "counts": counts, "columns": [Jsonb(each) for each in columns]}
+        connection.execute(_RECORD, {**bound, **values})
 
 
 def _batches(missing: list[tuple[int, str, int]]) -> Iterator[list[tuple[int, str, int]]]:
@@ -158,7 +217,7 @@ def _read_few(connection: psycopg.Connection[Any], query: sql.Composed, columns:
     import pyarrow as pa
 
     rows = connection.execute(query, binary=True).fetchall()
-    names = [_PUBLICATION, *(column.name for column in columns)]
+    names = [PUBLICATION, *(column.name for column in columns)]
     kinds = [pa.int64(), *(column.arrow_type for column in columns)]
     arrays = [pa.array([row[place] for row in rows], kind) for place, kind in enumerate(kinds)]
     return pa.table(arrays, names=names)
@@ -171,89 +230,3 @@ def _read_many(query: sql.Composed) -> pa.Table:
     with dbapi.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(query.as_string(None))
         return cursor.fetch_arrow_table()
-
-
-def _profiles(rows: pa.Table, columns: Sequence[Column]) -> dict[int, dict[str, dict[str, Any]]]:
-    """Return publication → column → statistics."""
-    found: dict[int, dict[str, dict[str, Any]]] = {}
-    for column in columns:
-        for number, statistics in _column(rows.select([_PUBLICATION, column.name]), column).items():
-            found.setdefault(number, {})[column.name] = statistics
-    return found
-
-
-def _column(rows: pa.Table, column: Column) -> dict[int, dict[str, Any]]:
-    import pyarrow.compute as pc
-
-    name = column.name
-    number = column.sql_type in _NUMBERS
-    wanted: list[Any] = [(name, "count"), (name, "count", pc.CountOptions(mode="only_null"))]
-    names = ["count", "nulls"]
-    if number and not column.personal:
-        wanted += [(name, each) for each in ("min", "max", "mean", "stddev")]
-        wanted.append((name, "tdigest", pc.TDigestOptions(q=list(QUANTILES))))
-        names += ["min", "max", "mean", "std", "quantiles"]
-    grouped = rows.group_by(_PUBLICATION, use_threads=False).aggregate(wanted)
-    # Two aggregates of one kind have one name: take them by place.
-    values = {each: grouped.column(place + 1).to_pylist() for place, each in enumerate(names)}
-    found: dict[int, dict[str, Any]] = {
-        publication: {"distinct": 0} | {each: _finite(values[each][place]) for each in names}
-        for place, publication in enumerate(grouped.column(0).to_pylist())
-    }
-    counted = _counted(rows, name)
-    for publication, distinct in _groups(counted, [([], "count_all")]):
-        found[publication]["distinct"] = distinct
-    if not column.personal:
-        if not number:
-            for publication, low, high in _bounds(counted, name):
-                found[publication] |= {"min": json_value(low), "max": json_value(high)}
-        _add_top(found, counted, name)
-    return found
-
-
-def _counted(rows: pa.Table, name: str) -> pa.Table:
-    """Return each value of a column with its number, `count_all`, by publication; missing ones do not count."""
-    import pyarrow.compute as pc
-
-    present = rows.filter(pc.is_valid(rows[name]))
-    return present.group_by([_PUBLICATION, name], use_threads=False).aggregate([([], "count_all")])
-
-
-def _groups(table: pa.Table, aggregates: list[Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield each publication with its aggregates."""
-    grouped = table.group_by(_PUBLICATION, use_threads=False).aggregate(aggregates)
-    yield from zip(*(grouped.column(place).to_pylist() for place in range(len(aggregates) + 1)), strict=True)
-
-
-def _add_top(found: dict[int, dict[str, Any]], counted: pa.Table, name: str) -> None:
-    """Add the most frequent values of each publication."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    order = [(_PUBLICATION, "ascending"), ("count_all", "descending"), (name, "ascending")]
-    counted = counted.take(pc.sort_indices(counted, sort_keys=order))
-    publications = counted[_PUBLICATION].to_numpy()
-    starts = [0, *((publications[1:] != publications[:-1]).nonzero()[0] + 1).tolist()] if len(publications) else []
-    ends = [*starts[1:], len(publications)]
-    places = [place for start, end in zip(starts, ends, strict=False) for place in range(start, min(end, start + TOP))]
-    first = counted.take(pa.array(places, pa.int64()))  # of a column without a value, none
-    columns = (first[each].to_pylist() for each in (_PUBLICATION, name, "count_all"))
-    for publication, value, count in zip(*columns, strict=True):
-        found[publication].setdefault("top", []).append([json_value(value), count])
-
-
-def _bounds(counted: pa.Table, name: str) -> Iterator[tuple[Any, ...]]:
-    """Yield each publication with its first and its last value in their order."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not pa.types.is_boolean(counted[name].type):
-        order = pc.sort_indices(counted, sort_keys=[(_PUBLICATION, "ascending"), (name, "ascending")])
-        yield from _groups(counted.take(order), [(name, "first"), (name, "last")])
-
-
-def _finite(value: Any) -> Any:
-    """Return a statistic as JSON has it: what is no number is none."""
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

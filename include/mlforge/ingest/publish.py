@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -18,7 +19,7 @@ from psycopg import sql
 from mlforge import db
 from mlforge.db.content import EMPTY_HASH, combine_hashes, partition_hashes
 from mlforge.errors import ServiceUnavailableError, StaleAttemptError, TerminalError
-from mlforge.ingest.profile import record_profiles
+from mlforge.ingest.profile import LandedProfiles, profile_landed, record_profiles
 from mlforge.ingest.warehouse import add_indexes, ensure_table, published_columns, warehouse_table
 from mlforge.refs import CheckedPartition, PublishedPartition, code_version
 from mlforge.spec import UseCase
@@ -113,8 +114,9 @@ def publish_partition(use_case: UseCase, checked: CheckedPartition, *, run_id: s
         ServiceUnavailableError: PostgreSQL went away, or could not carry it out; nothing is written.
     """
     names = _names(checked, run_id, use_case)
+    profiler = ThreadPoolExecutor(max_workers=1)
     try:
-        after, changed = _replace(use_case, checked, names)
+        after, changed, profiles = _replace(use_case, checked, names, profiler)
     except StaleAttemptError:
         _drop_staging(checked)
         raise
@@ -131,30 +133,37 @@ def publish_partition(use_case: UseCase, checked: CheckedPartition, *, run_id: s
             where=f"{checked.use_case}.{checked.dataset} {checked.partition_key}",
             hint="a key that comes twice and a required column without a value cannot be published: fix the rows",
         ) from error
+    finally:
+        profiler.shutdown(wait=False)
     _refresh_statistics(use_case, checked, sum(after[key].rows_published for key in changed))
-    _profile(use_case, checked, changed)
+    _profile(use_case, checked, changed, profiles)
     return _published(use_case, checked, after, len(changed))
 
 
 def _replace(
-    use_case: UseCase, checked: CheckedPartition, names: dict[str, Any]
-) -> tuple[Mapping[str, _State], list[str]]:
-    """Publish in one transaction; return the state of every partition, and the keys of those that changed."""
+    use_case: UseCase, checked: CheckedPartition, names: dict[str, Any], profiler: ThreadPoolExecutor
+) -> tuple[Mapping[str, _State], list[str], Future[LandedProfiles] | None]:
+    """Publish in one transaction; return the state of every partition, the keys of those that changed, their profiles.
+
+    The profiles are computed while PostgreSQL writes.
+    """
+    profiles = None
     with db.connect() as connection:
         db.lock_partitions(connection, checked.use_case, checked.dataset, names["keys"])
         before = _newest(connection, names)
         staged = _staged_table(connection, checked)
         if staged is None and _stands(before, checked, names["keys"]):
-            return before, []
+            return before, [], None
         _require_newest(connection, checked, names)
         if staged is None:
             raise _lost(checked, "is gone")
         after = _staged_states(connection, use_case, checked, staged, before, names)
         changed = [key for key in after if key not in before or not after[key].same_content(before[key])]
         if changed:
+            profiles = profiler.submit(profile_landed, use_case, checked, changed)
             _write(connection, use_case, checked, staged, {key: after[key] for key in changed}, names)
         connection.execute(sql.SQL("DROP TABLE {}").format(staged))
-    return after, changed
+    return after, changed, profiles
 
 
 def _names(checked: CheckedPartition, run_id: str | None, use_case: UseCase) -> dict[str, Any]:
@@ -290,11 +299,15 @@ def _refresh_statistics(use_case: UseCase, checked: CheckedPartition, rows: int)
             connection.execute(sql.SQL("ANALYZE {}").format(warehouse_table(use_case, checked.dataset)))
 
 
-def _profile(use_case: UseCase, checked: CheckedPartition, changed: list[str]) -> None:
+def _profile(
+    use_case: UseCase, checked: CheckedPartition, changed: list[str], profiles: Future[LandedProfiles] | None
+) -> None:
     """Write down what the changed partitions hold; what is published stands, whatever becomes of that."""
     if changed:
         try:
-            record_profiles(use_case, checked.dataset, changed)
+            # Of a raw file that is gone meanwhile, the table knows.
+            landed = profiles.result() if profiles and not profiles.exception() else None
+            record_profiles(use_case, checked.dataset, changed, landed)
         except Exception:
             where = f"{checked.use_case}.{checked.dataset} {checked.partition_key}"
             log.warning("%s is published, but without a profile; `mlforge profile` makes it", where, exc_info=True)

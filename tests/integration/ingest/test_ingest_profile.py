@@ -10,7 +10,8 @@ import pytest
 
 from flight_sources import ask, published, reading, real_rows
 from mlforge import db
-from mlforge.ingest.profile import QUANTILES, TOP, read_profiles, record_profiles
+from mlforge.ingest.profile import read_profiles, record_profiles
+from mlforge.ingest.profile_columns import QUANTILES, TOP
 from mlforge.ingest.profile_page import profile_page
 from mlforge.settings import Settings
 from mlforge.spec import UseCase, load_use_case
