@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
@@ -30,7 +31,8 @@ COPIES = "_copies"
 RULES = "_rules"
 _LANDING = "mlforge_landing"
 _CODES = 1 << 62  # combinations of key values that a number can hold
-_PARTS_FROM = 100_000  # rows from which on two connections load at once
+_PART = 100_000  # rows at least that a connection of its own loads
+_PARTS = 4
 
 _DEAD: LiteralString = """
     SELECT DISTINCT tablename FROM ledger.attempts JOIN pg_tables
@@ -122,11 +124,13 @@ def load_staging(use_case: UseCase, dataset: str, rows: pa.Table, table: str, *,
     with db.connect() as connection:
         connection.execute(_create_statement(contract, staged).encode())
     fill = _fill_statement(use_case, dataset, contract, staged)
-    half = len(distinct) // 2 if len(distinct) >= _PARTS_FROM else len(distinct)
-    parts = [part for part in (distinct.slice(0, half), distinct.slice(half)) if len(part)]
+    size = max(_PART, -(-len(distinct) // _PARTS))
+    parts = [distinct.slice(start, size) for start in range(0, len(distinct), size)]
+    turns = [Event() for _ in range(len(parts) + 1)]
+    turns[0].set()
     try:
         with ThreadPoolExecutor(max_workers=2) as threads:
-            list(threads.map(partial(_load, fill), parts))
+            list(threads.map(partial(_load, fill), parts, turns, turns[1:]))
     except SpecError as error:
         raise SpecError(
             f"the times of {dataset!r} cannot be computed: {error.what}",
@@ -139,19 +143,26 @@ def load_staging(use_case: UseCase, dataset: str, rows: pa.Table, table: str, *,
     return unique
 
 
-def _load(fill: str, rows: pa.Table) -> None:
-    """Load rows through a landing table of this connection's own."""
+def _load(fill: str, rows: pa.Table, mine: Event, following: Event) -> None:
+    """Land rows in a table of this connection's own, and move them to staging when it is their turn.
+
+    So one part lands while the one before it is moved, and the order stays: what lies together is read together.
+    """
     import adbc_driver_manager
     from adbc_driver_postgresql import dbapi
 
     url = f"{get_settings().postgres_url()}?options=-c%20timezone%3DUTC%20-c%20temp_buffers%3D64MB"
-    with dbapi.connect(url) as connection, connection.cursor() as cursor:
-        cursor.adbc_ingest(_LANDING, rows, mode="create", temporary=True)
-        try:
-            cursor.execute(fill)
-        except adbc_driver_manager.Error as error:
-            raise SpecError(str(error).splitlines()[0]) from error
-        connection.commit()
+    try:
+        with dbapi.connect(url) as connection, connection.cursor() as cursor:
+            cursor.adbc_ingest(_LANDING, rows, mode="create", temporary=True)
+            mine.wait()
+            try:
+                cursor.execute(fill)
+            except adbc_driver_manager.Error as error:
+                raise SpecError(str(error).splitlines()[0]) from error
+            connection.commit()
+    finally:
+        following.set()
 
 
 def _create_statement(contract: Contract, staged: str) -> str:

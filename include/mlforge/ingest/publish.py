@@ -57,7 +57,7 @@ _DELETE: LiteralString = """
 """
 _INSERT: LiteralString = """
     INSERT INTO {table} ({columns})
-    SELECT {columns} FROM {staged} WHERE _rules IS NULL AND partition_key = ANY(%(keys)s) ORDER BY event_timestamp
+    SELECT {columns} FROM {staged} WHERE _rules IS NULL AND partition_key = ANY(%(keys)s)
 """
 _CLEAR_QUARANTINE: LiteralString = """
     DELETE FROM quarantine.rows
@@ -286,7 +286,6 @@ def _write(
         "hashes": [state.content_hash for state in states],
         "quarantine_hashes": [state.quarantine_hash for state in states],
     }
-    connection.execute("SET LOCAL work_mem = '128MB'")  # the rows of a year are sorted in memory
     for statement in (_DELETE, _INSERT, _CLEAR_QUARANTINE, _QUARANTINE, _RECORD):
         connection.execute(sql.SQL(statement).format(table=table, columns=columns, staged=staged), values)
     if new:
