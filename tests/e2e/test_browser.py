@@ -32,7 +32,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 DATA = "flight_delays.data"
 RUN_SECONDS = 240
-CHAINS = ("data", "monitoring", "release", "training")
+CHAINS = ("data", "monitoring", "refresh", "release", "training")
+USE_CASES = 2
 
 
 # Not for the whole session: while it is open, no other test could run an event loop.
@@ -55,7 +56,7 @@ def airflow(browser: Browser, demonstration: Demonstration) -> Iterator[Window]:
 def test_airflow_lists_the_chains_with_their_tags(airflow: Window) -> None:
     page = airflow.page
     page.get_by_test_id("nav-dags-link").click()
-    expect(page.get_by_role("heading", name="4 Dags")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"{USE_CASES * len(CHAINS)} Dags")).to_be_visible()
     for chain in CHAINS:
         expect(page.get_by_role("link", name=f"flight_delays.{chain}", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="flight_delays", exact=True)).to_have_count(len(CHAINS))

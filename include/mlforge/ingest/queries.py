@@ -93,13 +93,10 @@ class _Database:
         if self.postgres:
             query = f"SELECT EXISTS (SELECT FROM ({self.query}\n) AS source) AS found"  # noqa: S608  the use case's SQL
             return bool(self._read_postgres(query, values)["found"][0].as_py())
-        import sqlalchemy as sa
 
         with self._explained(), self._connect() as connection:
             return (
-                connection.execution_options(stream_results=True)
-                .execute(sa.text(_colons(self.query)), values)
-                .fetchone()
+                connection.execution_options(stream_results=True).execute(self._statement(), values).fetchone()
                 is not None
             )
 
@@ -170,13 +167,19 @@ class _Database:
 
     def _read_other(self, values: Mapping[str, Any]) -> pa.Table:
         import pyarrow as pa
-        import sqlalchemy as sa
 
         with self._explained(), self._connect() as connection:
-            result = connection.execute(sa.text(_colons(self.query)), dict(values))
+            result = connection.execute(self._statement(), dict(values))
             names = list(result.keys())
             columns = list(zip(*result.fetchall(), strict=True)) or [()] * len(names)
         return pa.table([column_of(column) for column in columns], names=names)
+
+    def _statement(self) -> sa.TextClause:
+        """Return the query with its times typed: a library may have changed how a driver writes plain ones."""
+        import sqlalchemy as sa
+
+        times = [sa.bindparam(name, type_=sa.DateTime()) for name in ("start", "end") if name in self.names]
+        return sa.text(_colons(self.query)).bindparams(*times)
 
     @contextmanager
     def _connect(self) -> Iterator[sa.Connection]:

@@ -130,7 +130,11 @@ def require_clean(root: Path) -> None:
     config = ["--config", str(REPOSITORY / "pyproject.toml")]
     for command in (["check", *config], ["format", "--check", *config]):
         done = subprocess.run(
-            ["ruff", *command, "dags", "feature_repo", "include"], cwd=root, capture_output=True, text=True, check=False
+            [str(Path(sys.executable).with_name("ruff")), *command, "dags", "feature_repo", "include"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
