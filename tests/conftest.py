@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from airflow_home import use_airflow_home
 from installations import new_installation
 from mlforge import db
 from mlforge.db.migrate import migrate
@@ -19,6 +20,8 @@ from mlforge.services import postgres
 from mlforge.settings import Settings, get_settings
 from mlforge.spec import UseCase, load_use_case
 from processes import die_with_parent
+
+use_airflow_home()
 
 # A machine that others use too is slow at times; that is no fault of the code.
 hypothesis.settings.register_profile("mlforge", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +14,6 @@ from mlforge.settings import Settings
 from mlforge.spec import UseCase
 from mlforge.spec.sources import FileSource
 
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="mlforge-airflow-"))
 pytestmark = pytest.mark.integration
 KEY = "2013-04-01"
 

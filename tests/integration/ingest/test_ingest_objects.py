@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,7 +121,6 @@ def test_what_is_wrong_with_the_storage_is_said_without_its_secret(
 def test_airflow_gives_the_credentials_through_the_amazon_provider(
     installation: Settings, flight_delays: UseCase, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="mlforge-airflow-"))
     from mlforge_airflow.hooks.connections import airflow_connection, use_airflow_connections
 
     monkeypatch.setattr(connections, "_resolvers", [])

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from mlforge.stages import StageRun
 pytestmark = pytest.mark.integration
 
 # Airflow writes a configuration file to its home at its first import.
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="mlforge-airflow-"))
 
 
 def test_an_operator_makes_a_version_of_its_run(
