@@ -71,7 +71,7 @@ MODEL, ASSET = "flight_delays", "mlforge://flight_delays"
 @pytest.fixture(autouse=True)
 def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(names, "get_settings", lambda: Settings(home=tmp_path))
-    monkeypatch.setattr("mlforge.lineage.stage_lineage.file_size", lambda uri: 99)
+    monkeypatch.setattr("mlforge.lineage.data_stages.file_size", lambda uri: 99)
     monkeypatch.setattr("mlforge.lineage.reading.parquet_columns", lambda uri: [])
 
 
