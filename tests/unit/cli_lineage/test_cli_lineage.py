@@ -26,7 +26,7 @@ def run(*arguments: str) -> Result:
 def test_without_a_name_it_shows_every_table_with_what_it_reads() -> None:
     output = run("flight_delays").output
     assert "features.weather 13 columns ← warehouse.weather" in output
-    assert "model 42 columns ← training_set" in output
+    assert "model 45 columns ← training_set" in output
 
 
 def test_a_column_is_shown_with_its_ways_up_and_down() -> None:
