@@ -133,13 +133,15 @@ class ReleaseService:
 
         end_with_parent()
         use_case = read_use_case(FOLDER / MANIFEST.use_case_folder / MANIFEST.use_case)
+        # First: an estimator of the use case's own is found by the name of its module.
+        code = load_model_module(use_case)
         receipts = ReceiptWriter()
         await receipts.open()
         self.predictor = Predictor(
             manifest=MANIFEST,
             release_id=RELEASE_ID,
-            model=ScoringModel.load(FOLDER / MANIFEST.model_folder),
-            code=load_model_module(use_case),
+            model=ScoringModel.load(FOLDER / MANIFEST.model_folder, use_case.training.trusted_types),
+            code=code,
             read_features=_feature_reader(use_case),
             receipts=receipts,
         )

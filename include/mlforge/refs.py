@@ -190,8 +190,30 @@ class TrainingSet(Ref):
     publications: dict[str, int]
 
 
+class Tuning(Ref):
+    """What a search found, to train with; `uri` names the study, `rows` counts its finished trials.
+
+    Attributes:
+        training_set: What it was searched on, and is trained on.
+        family: Model family, `own` for that of model.py.
+        parameters: What the model is built with.
+        features: Columns that the model takes; none for all.
+        value: Mean loss over the folds of the best trial; none where nothing was searched.
+    """
+
+    training_set: TrainingSet
+    family: str
+    parameters: dict[str, Any]
+    features: tuple[str, ...] = ()
+    value: float | None = None
+
+
 class Candidate(Ref):
-    """A trained model in MLflow; `uri` is its `models:/m-…` address."""
+    """A trained model in MLflow; `uri` is its `models:/m-…` address.
+
+    Attributes:
+        fingerprints: What it was made from besides its rows, see `mlforge.fingerprints`.
+    """
 
     run_id: str
     model_name: str
@@ -199,6 +221,7 @@ class Candidate(Ref):
     training_set: TrainingSet
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
+    fingerprints: dict[str, str] = {}
 
 
 class GateDecision(Ref):

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mlforge.metrics import Vector, from_mean, losses
-from mlforge.spec.training import Gates
+from mlforge.spec.gates import Gates
 
 SEED = 20130101
 # Rows times samples that are held in memory at once.

@@ -13,12 +13,12 @@ from mlforge.db import connect, ledger, lock_partition
 from mlforge.errors import MLForgeError, PromotionError
 from mlforge.examples import Examples, load_examples, split_by_time
 from mlforge.metrics import Vector, measure
+from mlforge.models import load_model
 from mlforge.refs import Candidate, GateDecision, Release
 from mlforge.registry.card import Check, PromotionCard
 from mlforge.registry.comparison import Comparison, compare_scores
-from mlforge.scoring import ScoringModel
 from mlforge.spec import UseCase
-from mlforge.tracking import configure_tracking, download_model, tracking_errors
+from mlforge.tracking import configure_tracking, tracking_errors
 
 _log = logging.getLogger(__name__)
 
@@ -83,12 +83,12 @@ def _decision(card: PromotionCard, uri: str, digest: str) -> GateDecision:
 
 def _judge(use_case: UseCase, candidate: Candidate, champion: Release | None) -> PromotionCard:
     test = split_by_time(use_case, load_examples(use_case, candidate.training_set))["test"]
-    scores = _score(candidate.uri, test)
+    scores = _score(use_case, candidate.uri, test)
     metrics = measure(use_case.task, test.labels, scores)
     checks = _check_alone(use_case, candidate, metrics)
     comparison, champion_metrics = None, None
     if champion is not None:
-        champion_scores = _score(champion.uri, test)
+        champion_scores = _score(use_case, champion.uri, test)
         champion_metrics = measure(use_case.task, test.labels, champion_scores)
         comparison = compare_scores(use_case.gates, test.labels, challenger=scores, champion=champion_scores)
         checks.append(_check_champion(champion, comparison))
@@ -107,8 +107,8 @@ def _judge(use_case: UseCase, candidate: Candidate, champion: Release | None) ->
     )
 
 
-def _score(uri: str, test: Examples) -> Vector:
-    model = ScoringModel.load(download_model(uri))
+def _score(use_case: UseCase, uri: str, test: Examples) -> Vector:
+    model = load_model(use_case, uri)
     return model.score(test.columns(model.feature_names))
 
 

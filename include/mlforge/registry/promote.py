@@ -9,13 +9,12 @@ import psycopg
 
 from mlforge.db import connect, ledger
 from mlforge.errors import MLForgeError, PromotionError
+from mlforge.models import load_model
 from mlforge.refs import Candidate, GateDecision, Release
 from mlforge.registry.gate import newest_decision
 from mlforge.registry.journal import append_promotion, lock_releases
 from mlforge.registry.reconcile import reconcile_alias
-from mlforge.scoring import ScoringModel
 from mlforge.spec import UseCase
-from mlforge.tracking import download_model
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +102,7 @@ def _values(
 def _require_scores(use_case: UseCase, candidate: Candidate) -> None:
     """Check that the model is what was trained, loads, and scores a row of which nothing is known."""
     where = f"{use_case.name}, version {candidate.model_version}"
-    model = ScoringModel.load(download_model(candidate.uri))
+    model = load_model(use_case, candidate.uri)
     if model.content_hash != candidate.content_hash:
         raise PromotionError(
             "the model is not the one that was trained: its hash differs", where=where, hint="train it again"

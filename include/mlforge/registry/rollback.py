@@ -6,12 +6,11 @@ import logging
 
 from mlforge.db import connect, ledger
 from mlforge.errors import MLForgeError, PromotionError
+from mlforge.models import load_model
 from mlforge.refs import Release
 from mlforge.registry.journal import append_rollback, lock_releases, surviving
 from mlforge.registry.reconcile import reconcile_alias
-from mlforge.scoring import ScoringModel
 from mlforge.spec import UseCase
-from mlforge.tracking import download_model
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ def rollback_release(use_case: UseCase, *, who: str, why: str) -> Release:
                 hint="see `mlforge models history`",
             )
         target = standing[-2]
-        ScoringModel.load(download_model(target.release.uri))
+        load_model(use_case, target.release.uri)
         release = append_rollback(connection, records[-1], target, who=who, why=why)
     try:
         reconcile_alias(use_case)

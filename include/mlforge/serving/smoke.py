@@ -11,8 +11,8 @@ from typing import Any
 from mlforge.db import connect
 from mlforge.db.ledger import release_training_set
 from mlforge.errors import ServingError
+from mlforge.models import load_model
 from mlforge.refs import Release
-from mlforge.scoring import ScoringModel
 from mlforge.services.layout import log_path, tail
 from mlforge.services.supervision import program_states
 from mlforge.serving.predictor import SMOKE_KEY
@@ -20,7 +20,6 @@ from mlforge.serving.server import program_name, server_url
 from mlforge.settings import get_settings
 from mlforge.spec import UseCase
 from mlforge.storage import read_bytes
-from mlforge.tracking import download_model
 
 READY_SECONDS = 240.0
 WHOLE_REQUESTS = 3
@@ -95,7 +94,7 @@ def newest_rows_of_training_set(release: Release, count: int) -> list[dict[str, 
 def _compare_scores(
     client: Any, use_case: UseCase, release: Release, rows: Sequence[dict[str, Any]], where: str
 ) -> None:
-    model = ScoringModel.load(download_model(release.uri))
+    model = load_model(use_case, release.uri)
     columns = {name: [_json_value(row.get(name)) for row in rows] for name in model.feature_names}
     answer = client.post("/score", json={"columns": columns})
     if answer.status_code != 200:

@@ -30,7 +30,7 @@ RULES: Mapping[Task, TaskRules] = {
     "classification": TaskRules(
         metrics=("log_loss", "brier"),
         baselines=("base_rate", "logistic_regression"),
-        limits=("maximum_calibration_error",),
+        limits=("maximum_calibration_error", "mcnemar_alpha"),
         defaults={
             "prediction": {"labels": ["no", "yes"]},
             "gates": {"metric": "log_loss", "beat_baselines": ["base_rate"], "maximum_calibration_error": 0.05},

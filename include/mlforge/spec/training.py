@@ -1,4 +1,4 @@
-"""`training`, `gates`, `rollout` and `monitors`: how a model comes to be, goes live, and is watched."""
+"""`training`, `rollout` and `monitors`: how a model comes to be, goes live, and is watched."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from mlforge.spec.base import Fraction, Identifier, SpecModel
+from mlforge.spec.search import CrossValidation, FeatureSelection, Search
 
 
 class Training(SpecModel):
@@ -25,6 +26,17 @@ class Training(SpecModel):
             online value older than the view's time to live counts as missing.
         last_value: Feature column with the newest known value of what a regression predicts. It is the naive forecast
             that the baseline `last_value` repeats.
+        calibration: How a classification's scores become probabilities, fitted on the validation days.
+        class_balance: `balanced`: both classes weigh the same in fitting, whatever their rows.
+        half_life_days: A row this much older weighs half as much in fitting; none for equal weights.
+        weight_column: Column of the training set that holds each row's weight in fitting, above zero.
+        losses: Functions of model.py, `(labels, scores)` → the loss of each row: told, and fit for `gates.metric`.
+        metrics: Functions of model.py, `(labels, scores)` → one number: told everywhere.
+        trusted_types: Types beyond scikit-learn's own that a model file may hold, such as `package.module.Class`; the
+            classes of model.py are trusted by `model.Class`.
+        cross_validation: Folds in the order of time; none for the validation days alone.
+        search: A search for parameters before each training; none for `parameters` as they are.
+        select_features: Leaves out columns that earn nothing; none for all of them.
     """
 
     spine: str = "spine.sql"
@@ -38,31 +50,16 @@ class Training(SpecModel):
     drop_features: list[str] = Field(default_factory=list)
     absent_views: dict[Identifier, Fraction] = Field(default_factory=dict)
     last_value: str | None = None
-
-
-class Gates(SpecModel):
-    """What a candidate must show. Defaults are those of the use case's task, see `mlforge.spec.task`.
-
-    Attributes:
-        metric: Score that is compared; smaller is better. `log_loss` or `brier`; for a regression `mae` or `rmse`.
-        non_inferiority_margin: How much worse than the champion the interval's upper end may be, in the metric's unit.
-        alpha: The paired bootstrap interval covers 1 - 2 * alpha.
-        bootstrap_samples: Resamples of the test rows.
-        beat_baselines: Baselines whose metric the candidate must beat.
-        maximum_calibration_error: Largest expected calibration error of a classification.
-        maximum_relative_bias: Largest mean error of a regression, up or down, as a share of the mean outcome.
-    """
-
-    metric: Literal["log_loss", "brier", "mae", "rmse"] = "log_loss"
-    non_inferiority_margin: float = Field(default=0.002, ge=0)
-    alpha: float = Field(default=0.025, gt=0, lt=0.5)
-    bootstrap_samples: int = Field(default=1000, ge=100)
-    beat_baselines: list[Literal["base_rate", "logistic_regression", "mean", "last_value", "linear_regression"]] = (
-        Field(default=["base_rate"])
-    )
-    maximum_calibration_error: float | None = Field(default=None, gt=0)
-    maximum_relative_bias: float | None = Field(default=None, gt=0)
-    approval: bool = False
+    calibration: Literal["sigmoid", "isotonic", "none"] = "sigmoid"
+    class_balance: Literal["none", "balanced"] = "none"
+    half_life_days: float | None = Field(default=None, gt=0)
+    weight_column: str | None = None
+    losses: list[Identifier] = Field(default_factory=list)
+    metrics: list[Identifier] = Field(default_factory=list)
+    trusted_types: list[str] = Field(default_factory=list)
+    cross_validation: CrossValidation | None = None
+    search: Search | None = None
+    select_features: FeatureSelection | None = None
 
 
 class Rollout(SpecModel):

@@ -15,10 +15,12 @@ from mlforge.settings import get_settings
 from mlforge.spec.base import Identifier, SpecModel
 from mlforge.spec.contract import Contract
 from mlforge.spec.datasets import Dataset
+from mlforge.spec.gates import Gates
 from mlforge.spec.prediction import Prediction
+from mlforge.spec.retraining import Retraining, WalkForward
 from mlforge.spec.schedule import Schedule
 from mlforge.spec.task import RULES, Task, with_defaults
-from mlforge.spec.training import Gates, Monitors, Rollout, Training
+from mlforge.spec.training import Monitors, Rollout, Training
 
 
 class FeatureView(SpecModel):
@@ -56,6 +58,8 @@ class UseCase(SpecModel):
     prediction: Prediction
     training: Training
     gates: Gates = Gates()
+    retraining: Retraining = Retraining()
+    walk_forward: WalkForward = WalkForward()
     rollout: Rollout = Rollout()
     monitors: Monitors = Monitors()
     engine: Literal["local"] = "local"
@@ -87,8 +91,9 @@ class UseCase(SpecModel):
     @model_validator(mode="after")
     def _fits_its_task(self) -> Self:
         rules, gates = RULES[self.task], self.gates
-        if gates.metric not in rules.metrics:
-            raise ValueError(f"gates.metric {gates.metric!r} is no score of a {self.task}; there are {rules.metrics}")
+        metrics = (*rules.metrics, *self.training.losses)
+        if gates.metric not in metrics:
+            raise ValueError(f"gates.metric {gates.metric!r} is no score of a {self.task}; there are {metrics}")
         strange = [name for name in gates.beat_baselines if name not in rules.baselines]
         if strange:
             raise ValueError(

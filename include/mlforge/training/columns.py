@@ -45,15 +45,20 @@ def input_columns(use_case: UseCase, available: Sequence[str]) -> list[str]:
     return [name for name in names if name not in use_case.training.drop_features]
 
 
-def describe_columns(use_case: UseCase, train: Examples) -> tuple[list[Feature], list[str]]:
+def describe_columns(use_case: UseCase, train: Examples, chosen: Sequence[str] = ()) -> tuple[list[Feature], list[str]]:
     """Return the features that the model takes, and the columns left out because they are constant.
 
     Categories are those of the training rows only: what comes up later is unknown to the model, as it will be live.
 
+    Args:
+        use_case: Says which columns are features.
+        train: The training rows.
+        chosen: No other columns than these; none for all.
+
     Raises:
         TrainingError: A column is missing, is neither text nor number, or every column is constant.
     """
-    names = input_columns(use_case, train.table.column_names)
+    names = [name for name in input_columns(use_case, train.table.column_names) if not chosen or name in chosen]
     schema = train.table.schema
     odd = [f"{name}: {schema.field(name).type}" for name in names if name in schema.names and not _usable(schema, name)]
     if odd:

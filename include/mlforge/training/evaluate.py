@@ -10,11 +10,12 @@ import numpy as np
 from mlforge.errors import TrainingError
 from mlforge.examples import Examples, Part, load_examples, split_by_time
 from mlforge.metrics import calibration_curve, decile_curve, measure
+from mlforge.models import load_model
 from mlforge.refs import Candidate
 from mlforge.scoring import ScoringModel, Vector
 from mlforge.spec import UseCase
 from mlforge.spec.task import Task
-from mlforge.tracking import configure_tracking, download_model, tracking_errors
+from mlforge.tracking import configure_tracking, tracking_errors
 from mlforge.training.baselines import Known, baseline_scores
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def evaluate_candidate(use_case: UseCase, candidate: Candidate) -> Candidate:
         ServiceUnavailableError: MLflow does not answer.
     """
     parts = split_by_time(use_case, load_examples(use_case, candidate.training_set))
-    model = ScoringModel.load(download_model(candidate.uri))
+    model = load_model(use_case, candidate.uri)
     test = parts["test"]
     predicted = {"candidate": model.score(test.columns(model.feature_names)), **_baselines(use_case, model, parts)}
     scores = {name: measure(use_case.task, test.labels, values) for name, values in predicted.items()}

@@ -1,11 +1,10 @@
-"""Fitting: a booster and its calibration from examples, the same bytes from the same examples."""
+"""Fitting: a model and its calibration from examples, the same bytes from the same examples."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,81 +12,96 @@ from mlforge.errors import TrainingError
 from mlforge.examples import Examples, Part, split_by_time
 from mlforge.metrics import measure
 from mlforge.scoring import (
+    FORMATS,
     Feature,
     Matrix,
     ModelDescription,
     NoCalibration,
     PlattCalibration,
+    ScoringModel,
     Vector,
     encode_columns,
     model_hash,
     raw_scores,
 )
 from mlforge.spec import UseCase
-from mlforge.spec.module import load_model_module
 from mlforge.training.calibration import fit_calibration
 from mlforge.training.columns import describe_columns
+from mlforge.training.estimators import FittedEstimator, Labelled, fit_estimator
+from mlforge.training.families import build_estimator
+from mlforge.training.plan import FitPlan
 
-if TYPE_CHECKING:
-    from xgboost import Booster
-
-SEED = 20130101
-# One thread: the sums of a histogram, and so the trees, depend on how many there are.
-THREADS = 1
 _FITTED_ON: tuple[Part, ...] = ("train", "validation")
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A booster with what scoring needs, and what training noticed.
+    """A model with what scoring needs, and what training noticed.
 
     Attributes:
+        plan: What was fitted.
+        fitted: The estimator, as its library wrote it.
         metrics: Scores of the training and validation rows, named `<part>_<metric>`.
-        curve: Validation loss after each round.
         constant: Columns left out because they are constant.
         rows: Rows of each part.
         example: Some encoded training rows, shape (≤ 5, n_features).
     """
 
-    booster: Booster
+    plan: FitPlan
+    fitted: FittedEstimator
     description: ModelDescription
     metrics: dict[str, float]
-    curve: list[float]
     constant: list[str]
     rows: dict[Part, int]
     example: Matrix = field(repr=False)
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 of the trees and the description, hexadecimal."""
-        return model_hash(bytes(self.booster.save_raw("ubj")), self.description)
+        """SHA-256 of the model's file and the description, hexadecimal."""
+        return model_hash(self.fitted.content, self.description)
+
+    def scoring_model(self, use_case: UseCase) -> ScoringModel:
+        """Return the model that scores, read back from the bytes that are stored."""
+        return ScoringModel.of(self.fitted.content, self.description, use_case.training.trusted_types)
 
 
-def fit_model(use_case: UseCase, examples: Examples) -> FittedModel:
+def fit_model(use_case: UseCase, examples: Examples, plan: FitPlan | None = None) -> FittedModel:
     """Return a model fitted on the oldest rows, stopped early and calibrated on the validation days.
+
+    Args:
+        use_case: Whose model.
+        examples: All of them; they are split by time.
+        plan: What is fitted; none for model.py's model with `training.parameters`.
 
     Raises:
         TrainingError: Too few rows, labels that are all the same, no usable column, or `model.build_model` refuses its
             parameters.
     """
+    plan = plan or FitPlan.of(use_case)
     _require_rows(use_case, examples)
     parts = split_by_time(use_case, examples)
     for part in ("train", "validation"):
         _require_different_labels(use_case, part, parts[part])
-    features, constant = describe_columns(use_case, parts["train"])
+    features, constant = describe_columns(use_case, parts["train"], plan.features)
     encoded = {part: _encode(features, parts[part]) for part in _FITTED_ON}
     known = {part: parts[part].labels for part in _FITTED_ON}
-    booster, curve = _boost(
-        use_case, features, (encoded["train"], known["train"]), (encoded["validation"], known["validation"])
+    fitted = fit_estimator(
+        use_case,
+        build_estimator(use_case, plan),
+        features,
+        train=Labelled(encoded["train"], known["train"]),
+        validation=Labelled(encoded["validation"], known["validation"]),
     )
-    raw = {part: raw_scores(booster, matrix, use_case.task) for part, matrix in encoded.items()}
+    predictor = FORMATS[fitted.format].load(fitted.content, use_case.training.trusted_types)
+    raw = {part: raw_scores(predictor, matrix, use_case.task) for part, matrix in encoded.items()}
     calibration = _calibrate(use_case, raw["validation"], known)
     description = ModelDescription(
         features=tuple(features),
         calibration=calibration,
         labels=tuple(use_case.prediction.labels),
-        trees_sha256=hashlib.sha256(bytes(booster.save_raw("ubj"))).hexdigest(),
+        model_sha256=hashlib.sha256(fitted.content).hexdigest(),
         task=use_case.task,
+        format=fitted.format,
     )
     metrics = {
         f"{part}_{metric}": value
@@ -95,10 +109,10 @@ def fit_model(use_case: UseCase, examples: Examples) -> FittedModel:
         for metric, value in measure(use_case.task, known[part], calibration.scores(raw[part])).items()
     }
     return FittedModel(
-        booster=booster,
+        plan=plan,
+        fitted=fitted,
         description=description,
         metrics=metrics,
-        curve=curve,
         constant=constant,
         rows={name: len(part) for name, part in parts.items()},
         example=encoded["train"][:5],
@@ -115,37 +129,6 @@ def _calibrate(use_case: UseCase, raw: Vector, known: Mapping[Part, Vector]) -> 
 
 def _encode(features: list[Feature], examples: Examples) -> Matrix:
     return encode_columns(features, examples.columns([feature.name for feature in features]))
-
-
-def _boost(
-    use_case: UseCase, features: list[Feature], train: tuple[Matrix, Vector], validation: tuple[Matrix, Vector]
-) -> tuple[Booster, list[float]]:
-    from xgboost.callback import EarlyStopping
-
-    training = use_case.training
-    where = f"{use_case.name}, model.build_model"
-    try:
-        model: Any = load_model_module(use_case).build_model(dict(training.parameters))
-        model.set_params(
-            random_state=training.parameters.get("random_state", SEED),
-            n_jobs=THREADS,
-            enable_categorical=True,
-            feature_types=["c" if feature.kind == "category" else "q" for feature in features],
-            # save_best drops the trees after the best round: the file holds what scores, nothing else.
-            callbacks=[EarlyStopping(rounds=training.early_stopping_rounds, save_best=True)],
-        )
-        model.fit(*train, eval_set=[validation], verbose=False)
-        booster: Booster = model.get_booster()
-    except (TypeError, ValueError, AttributeError) as error:
-        raise TrainingError(
-            "the model cannot be fitted",
-            where=where,
-            evidence=[" ".join(str(error).split())[:300]],
-            hint="build_model returns an unfitted model of xgboost for the task; correct it or training.parameters",
-        ) from error
-    booster.feature_names = [feature.name for feature in features]
-    curve = next(iter(model.evals_result()["validation_0"].values()))
-    return booster, [float(value) for value in curve]
 
 
 def _require_rows(use_case: UseCase, examples: Examples) -> None:

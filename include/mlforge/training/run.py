@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from mlforge.scoring import METADATA_KEY
 from mlforge.spec import UseCase
 from mlforge.tracking import configure_tracking, tracking_errors
 from mlforge.training.fitting import FittedModel
+from mlforge.training.plan import FitPlan
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -26,9 +28,10 @@ _REQUIREMENTS = ("mlflow", "numpy", "pyyaml", "xgboost")
 _DIGEST_LENGTH = 32  # MLflow's column for a data set's digest is 36 characters wide.
 
 
-def attempt_key(use_case: UseCase, training_set: TrainingSet, code: str) -> str:
-    """Return what an attempt is known by: the same data, code and training settings are the same attempt."""
-    settings = hashlib.sha256(use_case.training.model_dump_json().encode()).hexdigest()[:12]
+def attempt_key(use_case: UseCase, training_set: TrainingSet, code: str, plan: FitPlan) -> str:
+    """Return what an attempt is known by: the same data, code, training settings and plan are the same attempt."""
+    chosen = json.dumps([plan.family, dict(plan.parameters), plan.features], sort_keys=True)
+    settings = hashlib.sha256((use_case.training.model_dump_json() + chosen).encode()).hexdigest()[:12]
     return f"{use_case.name}:{training_set.content_hash}:{code}:{settings}"
 
 
@@ -119,7 +122,7 @@ def log_fit(use_case: UseCase, training_set: TrainingSet, run: Run, fitted: Fitt
     _log_curve(run, fitted)
     logged = _log_model(use_case, fitted)
     mlflow.log_metrics(fitted.metrics, model_id=logged.model_id, dataset=dataset)
-    importance = fitted.booster.get_score(importance_type="total_gain")
+    importance = fitted.fitted.importance
     mlflow.log_dict(dict(sorted(importance.items(), key=lambda item: -item[1])), "feature_importance.json")
     number = _register(use_case, run, logged.model_id)
     tags = {
@@ -159,7 +162,7 @@ def _dataset(use_case: UseCase, training_set: TrainingSet) -> Any:
 def _params(use_case: UseCase, fitted: FittedModel) -> dict[str, Any]:
     training = use_case.training
     return {
-        **training.parameters,
+        **fitted.plan.parameters,
         "window_days": training.window_days,
         "validation_days": training.validation_days,
         "test_days": training.test_days,
@@ -167,7 +170,7 @@ def _params(use_case: UseCase, fitted: FittedModel) -> dict[str, Any]:
         "calibration": fitted.description.calibration.method,
         "features": len(fitted.description.features),
         "constant_columns": ", ".join(fitted.constant),
-        "trees": fitted.booster.num_boosted_rounds(),
+        "trees": fitted.fitted.rounds,
         **{f"{part}_rows": rows for part, rows in fitted.rows.items()},
     }
 
@@ -177,7 +180,7 @@ def _log_curve(run: Run, fitted: FittedModel) -> None:
     from mlflow.entities import Metric
 
     began = run.info.start_time
-    points = [Metric("fit_validation_loss", value, began, step) for step, value in enumerate(fitted.curve)]
+    points = [Metric("fit_validation_loss", value, began, step) for step, value in enumerate(fitted.fitted.curve)]
     for first in range(0, len(points), 1000):
         MlflowClient().log_batch(run.info.run_id, metrics=points[first : first + 1000])
 
@@ -189,9 +192,9 @@ def _log_model(use_case: UseCase, fitted: FittedModel) -> Any:
 
     names = [feature.name for feature in fitted.description.features]
     example = pd.DataFrame(fitted.example, columns=names)
-    raw = fitted.booster.inplace_predict(fitted.example, missing=float("nan"))
+    raw = fitted.fitted.estimator.inplace_predict(fitted.example, missing=float("nan"))
     return mlflow.xgboost.log_model(
-        fitted.booster,
+        fitted.fitted.estimator,
         name=use_case.name,
         model_format="ubj",
         signature=infer_signature(example, raw),

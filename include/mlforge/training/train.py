@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from mlforge.examples import load_examples
-from mlforge.refs import Candidate, TrainingSet, code_version
+from mlforge.refs import Candidate, TrainingSet, Tuning, code_version
 from mlforge.spec import UseCase
 from mlforge.training.fitting import fit_model
+from mlforge.training.plan import FitPlan
 from mlforge.training.run import attempt_key, find_run, finished_candidate, log_fit, open_run
 
 
-def train_candidate(use_case: UseCase, training_set: TrainingSet, *, run_id: str | None = None) -> Candidate:
+def train_candidate(use_case: UseCase, given: TrainingSet | Tuning, *, run_id: str | None = None) -> Candidate:
     """Return the candidate of a training set, trained, logged to MLflow and registered.
 
     The same training set, code and settings give the same candidate: a finished attempt is returned as it is, one that
@@ -17,7 +18,7 @@ def train_candidate(use_case: UseCase, training_set: TrainingSet, *, run_id: str
 
     Args:
         use_case: Whose model.
-        training_set: What it is trained on.
+        given: What it is trained on; with what a search found, where there was one.
         run_id: The run of the orchestrator, noted on the MLflow run.
 
     Raises:
@@ -25,7 +26,9 @@ def train_candidate(use_case: UseCase, training_set: TrainingSet, *, run_id: str
         ServiceUnavailableError: MLflow does not answer.
     """
     code = code_version(use_case.folder)
-    attempt = attempt_key(use_case, training_set, code)
+    training_set = given.training_set if isinstance(given, Tuning) else given
+    plan = FitPlan.of(use_case, given)
+    attempt = attempt_key(use_case, training_set, code, plan)
     earlier = find_run(use_case, attempt)
     if earlier is not None:
         candidate = finished_candidate(use_case, training_set, earlier, code)
@@ -40,6 +43,6 @@ def train_candidate(use_case: UseCase, training_set: TrainingSet, *, run_id: str
         "mlforge.orchestrator_run": run_id or "",
         **{f"mlforge.publication.{name}": str(row) for name, row in training_set.publications.items()},
     }
-    fitted = fit_model(use_case, load_examples(use_case, training_set))
+    fitted = fit_model(use_case, load_examples(use_case, training_set), plan)
     with open_run(use_case, training_set, attempt, resumed=earlier, tags=tags) as run:
         return log_fit(use_case, training_set, run, fitted)

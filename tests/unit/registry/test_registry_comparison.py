@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlforge.registry.comparison import bootstrap_means, compare_scores
-from mlforge.spec.training import Gates
+from mlforge.spec.gates import Gates
 
 
 def make_rows(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:

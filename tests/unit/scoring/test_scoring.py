@@ -21,7 +21,6 @@ from mlforge.scoring import (
     PlattCalibration,
     ScoringModel,
     encode_columns,
-    model_hash,
 )
 
 FEATURES = (
@@ -46,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         features=FEATURES,
         calibration=PlattCalibration(slope=0.9, intercept=-0.1),
         labels=("on_time", "late"),
-        trees_sha256=hashlib.sha256((path / "model.ubj").read_bytes()).hexdigest(),
+        model_sha256=hashlib.sha256((path / "model.ubj").read_bytes()).hexdigest(),
     )
     document = {"metadata": {METADATA_KEY: description.model_dump(mode="json")}}
     (path / "MLmodel").write_text(yaml.safe_dump(document))
@@ -128,20 +127,6 @@ def test_trees_cut_short_are_a_clear_error(folder: Path, tmp_path: Path) -> None
     (tmp_path / "model.ubj").write_bytes((folder / "model.ubj").read_bytes()[:100])
     with pytest.raises(TerminalError, match="is not what was trained"):
         ScoringModel.load(tmp_path)
-
-
-def test_a_classification_is_described_and_hashed_as_before_there_were_regressions() -> None:
-    written = {
-        "features": [{"name": "temp", "kind": "number", "categories": []}],
-        "calibration": {"method": "platt", "slope": 0.9, "intercept": -0.1},
-        "labels": ["on_time", "late"],
-        "trees_sha256": "0" * 64,
-    }
-    description = ModelDescription.model_validate(written)
-    assert description.task == "classification"
-    assert description.model_dump(mode="json") == written
-    digest = hashlib.sha256(b"trees" + json.dumps(written, sort_keys=True).encode())
-    assert model_hash(b"trees", description) == digest.hexdigest()
 
 
 def test_a_regression_is_described_with_its_task() -> None:

@@ -13,6 +13,7 @@ from test_serving_parts import RELEASE
 
 from mlforge.errors import ServiceUnavailableError
 from mlforge.scoring import Feature, ModelDescription, PlattCalibration, ScoringModel
+from mlforge.scoring.formats.xgboost_trees import XGBoostTrees
 from mlforge.serving.manifest import Manifest
 from mlforge.serving.predictor import OnlineFeatures, Predictor
 from mlforge.serving.receipts import Receipt, ReceiptWriter
@@ -37,7 +38,9 @@ def model() -> ScoringModel:
     booster = xgboost.train({"nthread": 1}, xgboost.DMatrix(matrix, label=matrix.sum(axis=1)), num_boost_round=10)
     features = (Feature(name="sched_hour", kind="number"), Feature(name="weather__temp", kind="number"))
     calibration = PlattCalibration(slope=0.1, intercept=-2.0)
-    return ScoringModel(booster, ModelDescription(features=features, calibration=calibration, labels=("a", "b")), "h")
+    return ScoringModel(
+        XGBoostTrees(booster), ModelDescription(features=features, calibration=calibration, labels=("a", "b")), "h"
+    )
 
 
 def _predictor(model: ScoringModel, read: Any) -> Predictor:

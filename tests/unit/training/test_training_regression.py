@@ -9,7 +9,7 @@ import pytest
 from mlforge.errors import TrainingError
 from mlforge.examples import Examples, _labels
 from mlforge.metrics import measure
-from mlforge.scoring import NoCalibration, ScoringModel
+from mlforge.scoring import NoCalibration
 from mlforge.spec import UseCase, load_use_case
 from mlforge.training.baselines import Known, baseline_scores
 from mlforge.training.fitting import FittedModel, fit_model
@@ -47,8 +47,10 @@ def fitted(use_case: UseCase, examples: Examples) -> FittedModel:
     return fit_model(use_case, examples)
 
 
-def test_a_regression_scores_in_the_unit_of_its_outcome(examples: Examples, fitted: FittedModel) -> None:
-    model = ScoringModel(fitted.booster, fitted.description, fitted.content_hash)
+def test_a_regression_scores_in_the_unit_of_its_outcome(
+    use_case: UseCase, examples: Examples, fitted: FittedModel
+) -> None:
+    model = fitted.scoring_model(use_case)
     assert model.description.task == "regression"
     assert model.description.calibration == NoCalibration()
     # The objective has a logarithmic link: raw margins would be about 3.
@@ -62,8 +64,10 @@ def test_the_same_examples_give_the_same_bytes(use_case: UseCase, examples: Exam
     assert fit_model(use_case, examples).content_hash == fitted.content_hash
 
 
-def test_baselines_are_the_mean_a_line_and_the_last_value(examples: Examples, fitted: FittedModel) -> None:
-    model = ScoringModel(fitted.booster, fitted.description, fitted.content_hash)
+def test_baselines_are_the_mean_a_line_and_the_last_value(
+    use_case: UseCase, examples: Examples, fitted: FittedModel
+) -> None:
+    model = fitted.scoring_model(use_case)
     matrix = model.encode(examples.columns(model.feature_names))
     last = np.array([np.nan, 12.5])
     known = Known(model.features, matrix[:-2], examples.labels[:-2], matrix[-2:], last)

@@ -1,0 +1,66 @@
+"""What fitting takes and gives, whatever the library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from mlforge.scoring import Feature, FormatName, Matrix, Vector
+from mlforge.spec import UseCase
+
+SEED = 20130101
+# One thread: the sums of a histogram, and so the trees, depend on how many there are.
+THREADS = 1
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Encoded rows with their labels.
+
+    Attributes:
+        matrix: Shape (n_rows, n_features).
+        labels: Shape (n_rows,).
+        weights: Shape (n_rows,), mean 1; None for equal weights.
+    """
+
+    matrix: Matrix
+    labels: Vector
+    weights: Vector | None = None
+
+
+@dataclass(frozen=True)
+class FittedEstimator:
+    """An estimator as its library writes it, and what fitting noticed.
+
+    Attributes:
+        format: Name of the format.
+        content: The file.
+        estimator: What the library's flavour of MLflow logs.
+        importance: Feature → how much it earned in fitting, where the library says so.
+        rounds: Boosting rounds that are kept; None where there are none.
+        curve: Validation loss after each round, of all that were fitted.
+    """
+
+    format: FormatName
+    content: bytes = field(repr=False)
+    estimator: Any = field(repr=False)
+    importance: dict[str, float] = field(repr=False)
+    rounds: int | None = None
+    curve: tuple[float, ...] = field(default=(), repr=False)
+
+
+class Fitter(Protocol):
+    """How estimators of one library are fitted: stopped early, in one thread, the same bytes from the same rows."""
+
+    name: ClassVar[FormatName]
+
+    def takes(self, estimator: Any) -> bool:
+        """Return whether the estimator is one of the library's."""
+        ...
+
+    def fit(
+        self, use_case: UseCase, estimator: Any, features: Sequence[Feature], train: Labelled, validation: Labelled
+    ) -> FittedEstimator:
+        """Return the estimator, fitted on the train rows and stopped early on the validation rows."""
+        ...

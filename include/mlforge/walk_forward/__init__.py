@@ -1,0 +1,1 @@
+"""The walk through history: trained as of each week, scored on the week that follows, beside what is live."""
