@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from mlforge.pages import Line, Raw, card, html_page, interval_chart, line_chart, table
+
+
+def test_values_are_escaped_and_only_raw_html_is_not() -> None:
+    made = table(["a<b"], [["<script>"], [Raw("<b>x</b>")]])
+    assert "<script>" not in made
+    assert "&lt;script&gt;" in made
+    assert "<b>x</b>" in made
+    assert "a&lt;b" in made
+    assert "<i>" not in card("<i>", "<i>")
+
+
+def test_a_page_loads_nothing_from_elsewhere() -> None:
+    page = html_page("t", [card(1, "one"), ""])
+    assert "default-src 'none'" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_gap_breaks_the_line_and_a_lone_point_is_a_dot() -> None:
+    drawn = line_chart(["1", "2", "3", "4"], [Line("x", [1.0, 2.0, None, 4.0])], label="x")
+    assert drawn.count("<polyline") == 1
+    assert drawn.count("<circle") == 1
+
+
+def test_nothing_known_is_said() -> None:
+    assert "nothing to draw" in line_chart(["1"], [Line("x", [None])], label="x")
+
+
+def test_an_interval_wholly_beyond_the_margin_stands_out() -> None:
+    drawn = interval_chart([("good", -1.0, 0.0, 1.0), ("worse", 3.0, 4.0, 5.0)], limit=2.0, label="x")
+    assert drawn.count('fill="var(--bad)"') == 1
