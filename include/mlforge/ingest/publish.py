@@ -10,16 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 
 from mlforge import db
-from mlforge.db.content import EMPTY_HASH, combine_hashes, partition_hashes
+from mlforge.db.content import combine_hashes
 from mlforge.errors import ServiceUnavailableError, StaleAttemptError, TerminalError
 from mlforge.ingest.profile import LandedProfiles, profile_landed, record_profiles
+from mlforge.ingest.states import PartitionState, newest_states, staged_states, staging_lost, stands
 from mlforge.ingest.warehouse import add_indexes, ensure_table, published_columns, warehouse_table
 from mlforge.refs import CheckedPartition, PublishedPartition, code_version
 from mlforge.spec import UseCase
@@ -33,24 +33,6 @@ _FENCE: LiteralString = """
         SELECT FROM ledger.attempts
         WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = key AND attempt > %(attempt)s
             AND (raw_hash, code_version) IS DISTINCT FROM (%(raw_hash)s, %(code_version)s))
-"""
-_NEWEST: LiteralString = """
-    SELECT DISTINCT ON (partition_key)
-           partition_key, version, content_hash, quarantine_hash, rows_in, rows_published, rows_quarantined,
-           rows_duplicate
-    FROM ledger.publications
-    WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = ANY(%(keys)s)
-    ORDER BY partition_key, version DESC
-"""
-_COUNTS: LiteralString = """
-    SELECT partition_key, sum(_copies)::bigint, count(*) - count(_rules), count(_rules),
-           (sum(_copies) - count(*))::bigint
-    FROM {staged} GROUP BY partition_key
-"""
-_CHECKED: LiteralString = """
-    SELECT partition_key, rows_in, rows_kept, rows_broken, rows_duplicate, content_hash, quarantine_hash
-    FROM ledger.contract_checks
-    WHERE use_case = %(use_case)s AND dataset = %(dataset)s AND partition_key = ANY(%(keys)s) AND attempt = %(attempt)s
 """
 _DELETE: LiteralString = """
     DELETE FROM {table} WHERE partition_key = ANY(%(keys)s)
@@ -81,23 +63,6 @@ _RECORD: LiteralString = """
          AS new(key, version, came, published, quarantined, duplicate, content_hash, quarantine_hash)
     ORDER BY new.key
 """
-
-
-@dataclass(frozen=True)
-class _State:
-    """What stands, or shall stand, in the ledger for one partition."""
-
-    version: int
-    content_hash: str
-    quarantine_hash: str
-    rows_in: int
-    rows_published: int
-    rows_quarantined: int
-    rows_duplicate: int
-
-    def same_content(self, other: _State) -> bool:
-        """Return whether nothing but the version differs."""
-        return {**vars(self), "version": 0} == {**vars(other), "version": 0}
 
 
 def publish_partition(use_case: UseCase, checked: CheckedPartition, *, run_id: str | None = None) -> PublishedPartition:
@@ -142,7 +107,7 @@ def publish_partition(use_case: UseCase, checked: CheckedPartition, *, run_id: s
 
 def _replace(
     use_case: UseCase, checked: CheckedPartition, names: dict[str, Any], profiler: ThreadPoolExecutor
-) -> tuple[Mapping[str, _State], list[str], Future[LandedProfiles] | None]:
+) -> tuple[Mapping[str, PartitionState], list[str], Future[LandedProfiles] | None]:
     """Publish in one transaction; return the state of every partition, the keys of those that changed, their profiles.
 
     The profiles are computed while PostgreSQL writes.
@@ -150,14 +115,14 @@ def _replace(
     profiles = None
     with db.connect() as connection:
         db.lock_partitions(connection, checked.use_case, checked.dataset, names["keys"])
-        before = _newest(connection, names)
+        before = newest_states(connection, names)
         staged = _staged_table(connection, checked)
-        if staged is None and _stands(before, checked, names["keys"]):
+        if staged is None and stands(before, checked, names["keys"]):
             return before, [], None
         _require_newest(connection, checked, names)
         if staged is None:
-            raise _lost(checked, "is gone")
-        after = _staged_states(connection, use_case, checked, staged, before, names)
+            raise staging_lost(checked, "is gone")
+        after = staged_states(connection, use_case, checked, staged, before, names)
         changed = [key for key in after if key not in before or not after[key].same_content(before[key])]
         if changed:
             profiles = profiler.submit(profile_landed, use_case, checked, changed)
@@ -180,20 +145,10 @@ def _names(checked: CheckedPartition, run_id: str | None, use_case: UseCase) -> 
     }
 
 
-def _newest(connection: psycopg.Connection[Any], names: dict[str, Any]) -> dict[str, _State]:
-    return {key: _State(*rest) for key, *rest in connection.execute(_NEWEST, names).fetchall()}
-
-
 def _staged_table(connection: psycopg.Connection[Any], checked: CheckedPartition) -> sql.Identifier | None:
     schema, table = checked.uri.split(".", 1)
     row = connection.execute("SELECT to_regclass(%s)", [f'{schema}."{table}"']).fetchone()
     return sql.Identifier(schema, table) if row and row[0] else None
-
-
-def _stands(before: Mapping[str, _State], checked: CheckedPartition, keys: list[str]) -> bool:
-    """Return whether the checked content is what was published last: this call repeats one that had come through."""
-    hashes = {key: before[key].content_hash for key in keys if key in before}
-    return len(hashes) == len(keys) and combine_hashes(hashes) == checked.content_hash
 
 
 def _require_newest(connection: psycopg.Connection[Any], checked: CheckedPartition, names: dict[str, Any]) -> None:
@@ -208,58 +163,10 @@ def _require_newest(connection: psycopg.Connection[Any], checked: CheckedPartiti
         )
 
 
-def _staged_states(
-    connection: psycopg.Connection[Any],
-    use_case: UseCase,
-    checked: CheckedPartition,
-    staged: sql.Identifier,
-    before: Mapping[str, _State],
-    names: dict[str, Any],
-) -> dict[str, _State]:
-    """Return what the partitions will be, after checking that staging still holds what was checked."""
-    keys = names["keys"]
-    counts = {key: rest for key, *rest in connection.execute(sql.SQL(_COUNTS).format(staged=staged)).fetchall()}
-    hashes, aside = _recorded(connection, counts, names)
-    if combine_hashes(hashes) != checked.content_hash:
-        # A row was let out of quarantine after the check, or rows are gone.
-        columns = published_columns(use_case, checked.dataset)
-        hashes = dict.fromkeys(keys, EMPTY_HASH)
-        hashes |= partition_hashes(connection, staged, columns, sql.SQL("_rules IS NULL"))
-        aside = partition_hashes(connection, staged, [*columns, "_rules"], sql.SQL("_rules IS NOT NULL"))
-    came = sum(rows for rows, *_ in counts.values())
-    if combine_hashes(hashes) != checked.content_hash or came != checked.rows_in:
-        raise _lost(checked, "does not hold what was checked")
-    return {
-        key: _State(
-            before[key].version + 1 if key in before else 1, hashes[key], aside.get(key, ""), *counts.get(key, [0] * 4)
-        )
-        for key in keys
-    }
-
-
-def _recorded(
-    connection: psycopg.Connection[Any], counts: Mapping[str, list[int]], names: dict[str, Any]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the hashes that the check wrote down, of the rows kept and of those set aside, where the counts hold."""
-    hashes, aside = dict.fromkeys(names["keys"], EMPTY_HASH), {}
-    for key, *recorded, content_hash, quarantine_hash in connection.execute(_CHECKED, names).fetchall():
-        hashes[key], aside[key] = content_hash if counts.get(key) == recorded else "", quarantine_hash
-    return hashes, aside
-
-
 def _drop_staging(checked: CheckedPartition) -> None:
     with db.connect() as connection:
         table = sql.Identifier(*checked.uri.split(".", 1))
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
-
-
-def _lost(checked: CheckedPartition, what: str) -> TerminalError:
-    """Staging is unlogged: a crash of the server empties it."""
-    return TerminalError(
-        f"the staging table {checked.uri} {what}",
-        where=f"{checked.use_case}.{checked.dataset} {checked.partition_key}",
-        hint="check the partition again, then publish",
-    )
 
 
 def _write(
@@ -267,7 +174,7 @@ def _write(
     use_case: UseCase,
     checked: CheckedPartition,
     staged: sql.Identifier,
-    changed: Mapping[str, _State],
+    changed: Mapping[str, PartitionState],
     names: dict[str, Any],
 ) -> None:
     new = ensure_table(connection, use_case, checked.dataset)
@@ -313,7 +220,7 @@ def _profile(
 
 
 def _published(
-    use_case: UseCase, checked: CheckedPartition, states: Mapping[str, _State], changed: int
+    use_case: UseCase, checked: CheckedPartition, states: Mapping[str, PartitionState], changed: int
 ) -> PublishedPartition:
     return PublishedPartition(
         use_case=use_case.name,
