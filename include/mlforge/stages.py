@@ -63,7 +63,8 @@ def extract(run: StageRun) -> RawPartition:
 def check(run: StageRun, raw: RawPartition) -> CheckedPartition:
     """Check the rows against their contract; what was released from quarantine before is honoured."""
     from mlforge.contracts import check_partition
-    from mlforge.ingest.releases import apply_releases, waive_released
+    from mlforge.ingest.releases import apply_releases
+    from mlforge.ingest.waivers import waive_released
 
     return waive_released(run.use_case, check_partition(run.use_case, apply_releases(run.use_case, raw)))
 
@@ -77,7 +78,8 @@ def release_quarantined(run: StageRun, releases: Sequence[RowRelease]) -> Publis
     """
     from mlforge.contracts import check_partition
     from mlforge.errors import StaleAttemptError
-    from mlforge.ingest.releases import published_raw, record_releases, replace_rows, require_fixed, waive_released
+    from mlforge.ingest.releases import published_raw, record_releases, replace_rows
+    from mlforge.ingest.waivers import require_fixed, waive_released
 
     def attempt(*, record: bool) -> PublishedPartition:
         raw = published_raw(run.use_case, run.dataset, run.use_case.dataset_key(run.dataset, run.days))

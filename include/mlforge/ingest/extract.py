@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 from typing import TYPE_CHECKING
 
-from mlforge import storage
 from mlforge.errors import EmptyPartitionError, PartitionNotReadyError
 from mlforge.ingest.casting import cast_table
+from mlforge.ingest.landing import land_table
 from mlforge.ingest.replay import replay_rows
 from mlforge.ingest.source import DAY, read_source, source_uri
 from mlforge.refs import PartitionRange, RawPartition, code_version
@@ -32,17 +31,12 @@ def extract_partition(use_case: UseCase, dataset: str, days: PartitionRange) -> 
         SourceError: The source cannot be read as declared, lacks a column, or has a value of a wrong type.
         RetryableError: The source or the storage does not answer.
     """
-    import pyarrow.parquet as pq
-
     declared = use_case.dataset(dataset)
     key = use_case.dataset_key(dataset, days)
     uri = source_uri(declared.source)
     where = f"{use_case.name}.{dataset} {key}, source {uri}"
     table = _rows(use_case, dataset, days, where)
-    buffer = io.BytesIO()
-    # In one piece: how the rows came must not change the file.
-    pq.write_table(table.combine_chunks(), buffer, compression="zstd")
-    stored, digest = storage.put_bytes(f"raw/{use_case.name}/{dataset}/{key}", buffer.getvalue(), ".parquet")
+    stored, digest = land_table(use_case.name, dataset, key, table)
     return RawPartition(
         use_case=use_case.name,
         dataset=dataset,
