@@ -19,6 +19,7 @@ from mlforge.contracts.marking import mark_rows, with_examples
 from mlforge.contracts.measure import measure
 from mlforge.contracts.page import store_page
 from mlforge.contracts.policy import Counts, Decision, contract_error, decide, sets_aside, total
+from mlforge.contracts.record import record_check
 from mlforge.contracts.results import CheckResult
 from mlforge.contracts.rules import Finding, Rule
 from mlforge.contracts.staging import (
@@ -152,7 +153,7 @@ def _examine(
         if keep:
             names = (check.use_case.name, check.dataset, check.attempt)
             hashes = _hashes(connection, check, decisions)
-            results.record(connection, names, contract, decisions, findings, check.extra_columns, hashes)
+            record_check(connection, names, contract, decisions, findings, check.extra_columns, hashes)
         return _result(connection, check, findings, decisions), findings, decisions, hashes
 
 

@@ -22,6 +22,7 @@ from mlforge.versions.metadata import Version, hash_of_files
 from mlforge.versions.names import TRAINING_SET, Series, VersionName, choose_version
 from mlforge.versions.records import VersionRecord, record_version, recorded_versions
 from mlforge.versions.repository import DATA, DataRepository
+from mlforge.versions.worktree import remove_stale_locks
 
 NEWEST = "newest"
 
@@ -99,7 +100,7 @@ def create_version(
     with db.connect() as connection:
         db.lock_partition(connection, "data repository")
         repository = DataRepository.open(create=True)
-        repository.remove_stale_locks()
+        remove_stale_locks(repository.root)
         _mend(connection, repository)
         others = [record for record in recorded_versions(connection, use_case.name) if record.dataset == series.dataset]
         number = max((record.number for record in others), default=0) + 1

@@ -6,17 +6,17 @@ nobody's git configuration matters.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mlforge.errors import DataVersionError, RetryableError, SettingsError
-from mlforge.settings import Settings, get_settings
+from mlforge.errors import DataVersionError, SettingsError
+from mlforge.settings import get_settings
 from mlforge.versions.metadata import Version, VersionFile, read_yaml, write_yaml
 from mlforge.versions.names import Series, VersionName, parse_name
 from mlforge.versions.remote import dvc_calls
+from mlforge.versions.worktree import has_remote, initialise, keep_credentials_private, repository_root
 
 if TYPE_CHECKING:
     from dulwich.repo import Repo as Git
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 DATA = "data"
 _DESCRIPTION = "version.yaml"
 _AUTHOR = b"mlforge <mlforge@localhost>"
-_REMOTE = "storage"
 _TAGS = b"refs/tags/"
-_STALE_SECONDS = 60  # a git command that a person runs holds a lock for less
 
 
 class DataRepository:
@@ -57,15 +55,15 @@ class DataRepository:
             raise SettingsError(
                 f"MLFORGE_DATA_REPOSITORY={root} is no git clone", hint="clone the data repository there"
             )
-        ready = (root / ".git" / "HEAD").exists() and _has_remote(root)
+        ready = (root / ".git" / "HEAD").exists() and has_remote(root)
         if not ready and not create:
             raise DataVersionError(
                 f"there is no data repository at {root}", hint="make a version by `mlforge data version create`"
             )
         repository = cls(root)
         if not ready:
-            repository._initialise(settings)
-        repository._keep_credentials_private()
+            initialise(root, settings)
+        keep_credentials_private(root)
         return repository
 
     def folder(self, series: Series) -> Path:
@@ -249,67 +247,6 @@ class DataRepository:
             yield git
         finally:
             git.close()
-
-    def _initialise(self, settings: Settings) -> None:
-        """Make the git repository, DVC's part and its remote; a half-made one is completed."""
-        from dulwich.repo import Repo as Git
-
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not (self.root / ".git" / "HEAD").exists():
-            Git.init(str(self.root), default_branch=b"main").close()
-        with dvc_calls(self.root, "initialising"):
-            from dvc.repo import Repo
-
-            known = (self.root / ".dvc" / "config").exists()
-            repo = Repo(str(self.root)) if known else Repo.init(str(self.root), force=True)
-            with repo.config.edit() as config:
-                core = {"remote": _REMOTE, "autostage": True, "analytics": False, "check_update": False}
-                config["core"].update(core)
-                # A hard link lets the work tree and the cache share the bytes.
-                config["cache"].update({"type": "hardlink,copy"})
-                config["remote"][_REMOTE] = _remote(settings)
-            repo.close()
-
-    def _keep_credentials_private(self) -> None:
-        local = self.root / ".dvc" / "config.local"
-        if local.exists():
-            local.chmod(0o600)
-
-    def remove_stale_locks(self) -> None:
-        """Remove the locks that a killed process left in git. Call it only while nobody else makes a version.
-
-        Raises:
-            RetryableError: A lock is so new that someone may be using git here.
-        """
-        for lock in (self.root / ".git").rglob("*.lock"):
-            age = time.time() - lock.stat().st_mtime
-            if age < _STALE_SECONDS:
-                raise RetryableError(
-                    f"someone uses git in {self.root}: {lock.name} is {age:.0f} s old",
-                    hint=f"run again in {_STALE_SECONDS} s; an older lock is taken for forgotten",
-                )
-            lock.unlink()
-
-
-def repository_root(settings: Settings) -> Path:
-    """Return where the data repository lies."""
-    given = settings.data_repository
-    return (given if given.is_absolute() else settings.root / given) if given else settings.home / "data-repository"
-
-
-def _has_remote(root: Path) -> bool:
-    config = root / ".dvc" / "config"
-    return config.exists() and "remote = " in config.read_text(encoding="utf-8")
-
-
-def _remote(settings: Settings) -> dict[str, Any]:
-    """Return the remote below the storage; credentials of S3 come from the environment or `config.local`."""
-    url = f"{settings.storage}/data-versions"
-    if url.startswith("file://"):
-        return {"url": url.removeprefix("file://")}
-    if not url.startswith("s3://"):
-        raise SettingsError(f"no data remote can be made at {url}", hint="store files on S3 or a local directory")
-    return {"url": url, "connect_timeout": 10, "read_timeout": 60}
 
 
 def _pointer(version: Version) -> str:

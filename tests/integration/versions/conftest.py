@@ -14,7 +14,8 @@ from mlforge.refs import PartitionRange
 from mlforge.settings import Settings
 from mlforge.spec import UseCase
 from mlforge.versions import Created, create_version
-from mlforge.versions.repository import DataRepository, repository_root
+from mlforge.versions.repository import DataRepository
+from mlforge.versions.worktree import repository_root
 
 
 @pytest.fixture
