@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from mlforge import db
-from mlforge.monitoring.columns import GONE
+from mlforge.drift import GONE
 from mlforge.refs import DriftReport
 from mlforge.spec import UseCase
 

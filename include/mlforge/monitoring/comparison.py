@@ -9,18 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlforge import drift as rules
+from mlforge.drift import MINIMUM_ROWS, Kind, column_series, kind_of, psi_of_shares, sample_rows
 from mlforge.errors import MonitoringError
-from mlforge.monitoring import columns as rules
-from mlforge.monitoring.columns import Kind, kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-# PSI of two equal distributions is about bins · (1/n + 1/m): with 15 bins and fewer rows it reaches usual thresholds.
-MINIMUM_ROWS = 100
-MAXIMUM_ROWS = 20_000
-_SMALLEST_SHARE = 1e-4  # for a share of zero; the same as Evidently's
 
 
 @dataclass(frozen=True)
@@ -72,23 +67,13 @@ def compare(reference: pa.Table, current: pa.Table, columns: Sequence[str], thre
                 f"the {name} has {table.num_rows} rows; a drift score needs {MINIMUM_ROWS}",
                 hint="compare more days: `monitors.window_days`, or a range of partitions",
             )
-    reference, current = _sample(reference), _sample(current)
+    reference, current = sample_rows(reference), sample_rows(current)
     prepared = _Prepared()
     for column in columns:
         _prepare(prepared, column, reference, current, threshold)
     scores, html = _run_report(prepared, threshold) if prepared.kinds else ({}, "")
     drifted = prepared.drifted | {column for column, score in scores.items() if score >= threshold}
     return Comparison(scores, prepared.findings, tuple(column for column in columns if column in drifted), html)
-
-
-def _sample(table: pa.Table) -> pa.Table:
-    """Return at most MAXIMUM_ROWS rows, the same ones for the same number of rows."""
-    import numpy as np
-
-    if table.num_rows <= MAXIMUM_ROWS:
-        return table
-    chosen = np.random.default_rng(0).choice(table.num_rows, MAXIMUM_ROWS, replace=False)
-    return table.take(np.sort(chosen))
 
 
 def _prepare(prepared: _Prepared, column: str, reference: pa.Table, current: pa.Table, threshold: float) -> None:
@@ -103,33 +88,17 @@ def _prepare(prepared: _Prepared, column: str, reference: pa.Table, current: pa.
         return prepared.find(column, rules.EMPTY, drifted=True)
     if kind_of(after.type) != kind:
         return prepared.find(column, rules.RETYPED, drifted=True)
-    old, new = _series(before, kind), _series(after, kind)
+    old, new = column_series(before, kind), column_series(after, kind)
     if old.isna().all() or new.isna().all():  # NaN is no null to Arrow
         side = rules.NO_REFERENCE if old.isna().all() else rules.EMPTY
         return prepared.find(column, side, drifted=side == rules.EMPTY)
     nulls = float(old.isna().mean()), float(new.isna().mean())
-    if _psi_of_shares(*nulls) >= threshold:
+    if psi_of_shares(*nulls) >= threshold:
         prepared.find(column, f"nulls: {nulls[0]:.1%} in the training set, {nulls[1]:.1%} now", drifted=True)
     comparable = rules.comparable_numbers if kind == "number" else rules.comparable_categories
     prepared.reference[column], prepared.current[column] = comparable(old, new)
     prepared.kinds[column] = kind
     return None
-
-
-def _series(values: pa.ChunkedArray, kind: Kind) -> pd.Series[Any]:
-    import pyarrow as pa
-
-    series: pd.Series[Any] = values.cast(pa.float64() if kind == "number" else pa.string()).to_pandas()
-    return series
-
-
-def _psi_of_shares(before: float, after: float) -> float:
-    """Return the PSI of a yes-or-no quantity from its shares of yes."""
-    total = 0.0
-    for old, new in ((before, after), (1 - before, 1 - after)):
-        old, new = max(old, _SMALLEST_SHARE), max(new, _SMALLEST_SHARE)
-        total += (old - new) * math.log(old / new)
-    return total
 
 
 def _run_report(prepared: _Prepared, threshold: float) -> tuple[dict[str, float], str]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlforge import db, storage
 from mlforge.db import ledger
+from mlforge.drift import compared_columns
 from mlforge.errors import MonitoringError
-from mlforge.monitoring.columns import compared_columns
 from mlforge.monitoring.comparison import Comparison, compare
 from mlforge.monitoring.page import render_page
 from mlforge.monitoring.performance import measure_performance

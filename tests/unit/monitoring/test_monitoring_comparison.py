@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlforge.drift import MAXIMUM_ROWS, comparable_categories, comparable_numbers, kind_of
 from mlforge.errors import MonitoringError
-from mlforge.monitoring.columns import comparable_categories, comparable_numbers, kind_of
-from mlforge.monitoring.comparison import MAXIMUM_ROWS, Comparison, _prepare, _Prepared, compare
+from mlforge.monitoring.comparison import Comparison, _prepare, _Prepared, compare
 from mlforge.monitoring.page import render_page
 
 

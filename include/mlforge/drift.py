@@ -1,9 +1,11 @@
-"""Which columns are compared, and how two samples of one are made comparable."""
+"""Drift of columns: which are compared, how two samples of one are made comparable, and how far they are apart."""
 
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Literal
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlforge.errors import MonitoringError
 from mlforge.spec import UseCase
@@ -20,7 +22,12 @@ RETYPED = "retyped: numbers in one, text in the other"
 GONE = frozenset({MISSING, EMPTY, RETYPED})  # a person has to look at these, whatever the share of drifted columns
 NO_REFERENCE = "unknown: the training set has no value to compare with"
 
+# PSI of two equal distributions is about bins · (1/n + 1/m): with 15 bins and fewer rows it reaches usual thresholds.
+MINIMUM_ROWS = 100
+MAXIMUM_ROWS = 20_000
 RARE_SHARE = 0.01
+_SMALLEST_SHARE = 1e-4  # for a share of zero; the same as Evidently's
+_FEW_VALUES = 20  # up to which numbers are counted one by one
 _OTHER = "(other)"
 # Evidently writes values into the script of its page, where `</script>` would end it.
 _UNSAFE = str.maketrans({"<": "‹", ">": "›", "&": "+"})
@@ -96,3 +103,84 @@ def comparable_categories(reference: pd.Series[str], current: pd.Series[str]) ->
         return kept.map(lambda value: value.translate(_UNSAFE), na_action="ignore")
 
     return grouped(reference), grouped(current)
+
+
+def sample_rows(table: pa.Table) -> pa.Table:
+    """Return at most MAXIMUM_ROWS rows, the same ones for the same number of rows."""
+    import numpy as np
+
+    if table.num_rows <= MAXIMUM_ROWS:
+        return table
+    chosen = np.random.default_rng(0).choice(table.num_rows, MAXIMUM_ROWS, replace=False)
+    return table.take(np.sort(chosen))
+
+
+def column_series(values: pa.ChunkedArray, kind: Kind) -> pd.Series[Any]:
+    """Return a column as it is compared: numbers as floats, all else as text."""
+    import pyarrow as pa
+
+    series: pd.Series[Any] = values.cast(pa.float64() if kind == "number" else pa.string()).to_pandas()
+    return series
+
+
+def drift_scores(reference: pa.Table, current: pa.Table, columns: Sequence[str]) -> dict[str, float]:
+    """Return how far each column's values, or its share of nulls, are from the reference: the larger PSI of the two.
+
+    A column whose kind is not compared, or that has no value in the reference, is left out.
+
+    Args:
+        reference: At least MINIMUM_ROWS rows for a statement that means something.
+        current: Likewise, with the same columns.
+        columns: Which to compare.
+    """
+    reference, current = sample_rows(reference), sample_rows(current)
+    scores = {}
+    for name in columns:
+        kind = kind_of(reference.schema.field(name).type)
+        if kind is None:
+            continue
+        before, after = (column_series(table.column(name), kind) for table in (reference, current))
+        if before.isna().all():
+            continue
+        nulls = psi_of_shares(float(before.isna().mean()), float(after.isna().mean()))
+        comparable = comparable_numbers if kind == "number" else comparable_categories
+        values = 0.0 if after.isna().all() else population_stability(*comparable(before, after), kind)
+        scores[name] = max(nulls, values)
+    return scores
+
+
+def population_stability(reference: pd.Series[Any], current: pd.Series[Any], kind: Kind) -> float:
+    """Return the population stability index of two samples; nulls are not looked at.
+
+    Bins and the share that stands for none are Evidently's, so that the gate and the monitors say the same.
+
+    Source: Evidently 0.7, legacy/calculations/stattests/psi.py.
+    """
+    import numpy as np
+    import pandas as pd
+
+    before, after = reference.dropna(), current.dropna()
+    if kind == "number" and before.nunique() > _FEW_VALUES:
+        edges = np.histogram_bin_edges(np.concatenate([before, after]), bins="sturges")
+        counts = [np.histogram(values, edges)[0] for values in (before, after)]
+    else:
+        both = pd.DataFrame({"before": before.value_counts(), "after": after.value_counts()}).fillna(0)
+        counts = [both["before"].to_numpy(), both["after"].to_numpy()]
+    old, new = (_without_zeros(count / count.sum()) for count in counts)
+    return float(((old - new) * np.log(old / new)).sum())
+
+
+def _without_zeros(shares: Any) -> Any:
+    import numpy as np
+
+    smallest = shares[shares > 0].min()
+    return np.where(shares > 0, shares, smallest / 10**6 if smallest <= _SMALLEST_SHARE else _SMALLEST_SHARE)
+
+
+def psi_of_shares(before: float, after: float) -> float:
+    """Return the PSI of a yes-or-no quantity from its shares of yes."""
+    total = 0.0
+    for old, new in ((before, after), (1 - before, 1 - after)):
+        old, new = max(old, _SMALLEST_SHARE), max(new, _SMALLEST_SHARE)
+        total += (old - new) * math.log(old / new)
+    return total
