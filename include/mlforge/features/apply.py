@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from importlib.metadata import version
-from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +13,7 @@ from mlforge import db
 from mlforge.errors import FeatureError
 from mlforge.features.store import online_store_kind, open_store
 from mlforge.features.versions import keep_versions
+from mlforge.python_files import import_file
 from mlforge.refs import hash_files
 from mlforge.settings import get_settings
 from mlforge.spec import UseCase
@@ -32,7 +32,10 @@ def apply_features(use_case: UseCase) -> list[str]:
         fingerprint = _fingerprint(use_case)
         if _applied(connection, use_case) == fingerprint:
             return sorted(use_case.features)
-        declared = _declared(_import(use_case))
+        path = get_settings().root / "feature_repo" / f"{use_case.name}.py"
+        name = f"mlforge_features_{use_case.name}"
+        module = import_file(path, name, error=FeatureError, hint="declare the feature views there")
+        declared = _declared(module)
         _check(use_case, declared)
         store = open_store()
         _check_owner(use_case, declared, store)
@@ -65,19 +68,6 @@ def _applied(connection: psycopg.Connection[Any], use_case: UseCase) -> str | No
         [use_case.name],
     ).fetchone()
     return row[0] if row else None
-
-
-def _import(use_case: UseCase) -> ModuleType:
-    path = get_settings().root / "feature_repo" / f"{use_case.name}.py"
-    spec = spec_from_file_location(f"mlforge_features_{use_case.name}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise FeatureError("the file is missing", where=str(path), hint="declare the feature views there")
-    module = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise FeatureError(f"cannot be imported: {error!r}", where=str(path), hint="correct the module") from error
-    return module
 
 
 def _declared(module: ModuleType) -> list[Any]:

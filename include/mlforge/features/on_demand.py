@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 from mlforge.errors import FeatureError
+from mlforge.python_files import import_file
 from mlforge.spec import UseCase
 
 FILE = "on_demand.py"
@@ -38,14 +38,8 @@ def import_functions(path: Path) -> dict[str, Function]:
     Raises:
         FeatureError: It cannot be imported.
     """
-    spec = spec_from_file_location(f"mlforge_on_demand_{path.parent.name}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise FeatureError("the file is missing", where=str(path), hint="write the functions of `on_demand` there")
-    module = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise FeatureError(f"cannot be imported: {error!r}", where=str(path), hint="correct the module") from error
+    name, hint = f"mlforge_on_demand_{path.parent.name}", "write the functions of `on_demand` there"
+    module = import_file(path, name, error=FeatureError, hint=hint)
     return {name: value for name, value in vars(module).items() if callable(value) and not name.startswith("_")}
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 from mlforge.errors import SpecError
+from mlforge.python_files import import_file
 from mlforge.spec.use_case import UseCase
 
 _FUNCTIONS = ("build_model", "label", "derive")
@@ -29,14 +29,8 @@ def read_model_module(path: Path) -> ModuleType:
     Raises:
         SpecError: It cannot be imported, or a function that the stages call is missing.
     """
-    spec = spec_from_file_location(f"mlforge_model_{path.parent.name}", path)
-    if spec is None or spec.loader is None:
-        raise SpecError("no Python module", where=str(path))
-    module = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise SpecError(f"cannot be imported: {error!r}", where=str(path), hint="correct the module") from error
+    name = f"mlforge_model_{path.parent.name}"
+    module = import_file(path, name, error=SpecError, hint="write it, see the guide")
     missing = [name for name in _FUNCTIONS if not callable(getattr(module, name, None))]
     if missing:
         raise SpecError(f"the function `{missing[0]}` is missing", where=str(path), hint="write it, see the guide")
