@@ -6,7 +6,8 @@ The datasets come from the refs that the operator was given and returned; `mlfor
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from airflow.sdk import Asset
 
@@ -15,33 +16,37 @@ if TYPE_CHECKING:
 
     from mlforge.lineage.stage_lineage import StageLineage, Work
     from mlforge.refs import Ref
-    from mlforge_airflow.operators.base import StageOperator
+    from mlforge.stages import StageRun
 
-# Operator → its stage, and the attribute that holds the ref which the stage takes.
-_STAGES: dict[str, tuple[str, str]] = {
-    "ExtractPartitionOperator": ("extract", ""),
-    "CheckPartitionOperator": ("check", "raw"),
-    "PublishPartitionOperator": ("publish", "checked"),
-    "BuildFeaturesOperator": ("build-features", ""),
-    "MaterializeFeaturesOperator": ("materialize", "built"),
-    "AssembleTrainingSetOperator": ("assemble", ""),
-    "AssemblePartitionOperator": ("assemble-partition", ""),
-    "TrainCandidateOperator": ("train", "training_set"),
-    "EvaluateCandidateOperator": ("evaluate", "candidate"),
-    "GateCandidateOperator": ("gate", "candidate"),
-    "PromoteCandidateOperator": ("promote", "decision"),
-    "PackageReleaseOperator": ("package", ""),
-    "VerifyReleaseOperator": ("verify", "release"),
-    "RollOutReleaseOperator": ("roll-out", "release"),
-    "JoinOutcomesOperator": ("join-outcomes", ""),
-    "MeasureDriftOperator": ("drift", "current"),
-    "RaiseAlertsOperator": ("alert", "report"),
-}
 # Outlets that are other names of a dataset which the stage writes anyway.
 _ALIASES = ("published/", "champion", "deployment")
 
 
-def operator_lineage(operator: StageOperator, *, done: bool = False, failed: bool = False) -> OperatorLineage[Any, Any]:
+class TellingOperator(Protocol):
+    """What an operator says of itself.
+
+    Attributes:
+        stage: Its name in `mlforge.stages.STAGES`.
+        takes: Name of the attribute that holds the ref which the stage takes; empty for none.
+        use_case: Name of the use case.
+        stage_run: For what it runs, once that is known.
+        stage_ref: What it returned, once it did.
+    """
+
+    stage: ClassVar[str]
+    takes: ClassVar[str]
+    use_case: str
+    stage_run: StageRun | None
+    stage_ref: Ref | None
+
+    @property
+    def outlets(self) -> Sequence[Any]:
+        """Assets of Airflow that it tells about."""
+
+
+def operator_lineage(
+    operator: TellingOperator, *, done: bool = False, failed: bool = False
+) -> OperatorLineage[Any, Any]:
     """Return what an operator's task reads and writes, as the provider wants it.
 
     Args:
@@ -72,17 +77,16 @@ def _make_room() -> None:
             (settings.home / "lineage").mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _work(operator: StageOperator, *, done: bool, failed: bool) -> Work:
+def _work(operator: TellingOperator, *, done: bool, failed: bool) -> Work:
     from mlforge.lineage.stage_lineage import Work
     from mlforge.spec import load_use_case
 
-    stage, attribute = _STAGES.get(type(operator).__name__, ("", ""))
     run = operator.stage_run
     return Work(
-        stage=stage,
+        stage=operator.stage,
         use_case=run.use_case if run is not None else load_use_case(operator.use_case),
         days=run.days if run is not None else None,
-        given=_given(stage, getattr(operator, attribute, None)) if attribute else None,
+        given=_given(operator.stage, getattr(operator, operator.takes, None)) if operator.takes else None,
         result=operator.stage_ref,
         done=done,
         failed=failed,
@@ -101,7 +105,7 @@ def _given(stage: str, value: Any) -> Ref | None:
     return loaded
 
 
-def _add_outlets(operator: StageOperator, lineage: StageLineage) -> None:
+def _add_outlets(operator: TellingOperator, lineage: StageLineage) -> None:
     """Add the assets of Airflow that the task tells about, so that its graph and this one meet."""
     from mlforge.lineage.names import asset_name
 

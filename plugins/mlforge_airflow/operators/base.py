@@ -35,13 +35,17 @@ _EFFECT_IN_WORDS = {
 class StageOperator(BaseOperator):
     """Runs one stage for the partitions of its run and returns its ref.
 
-    A subclass declares `effect` and implements `run_stage`. Its docstring is shown in Airflow.
+    A subclass declares `effect`, and `stage` with `takes` or a `run_stage` of its own. Its docstring is shown in
+    Airflow.
 
     Args:
         use_case: Name of the use case.
     """
 
     effect: ClassVar[Effect]
+    # Its name in `mlforge.stages.STAGES`, and the attribute that holds the ref which that stage takes; empty for none.
+    stage: ClassVar[str] = ""
+    takes: ClassVar[str] = ""
     template_fields: Sequence[str] = ("use_case",)
     # Of the task that runs it, for the lineage: its run, and the ref at its end.
     stage_run: StageRun | None = None
@@ -57,8 +61,12 @@ class StageOperator(BaseOperator):
         self.use_case = use_case
 
     def run_stage(self, run: StageRun) -> Ref | None:
-        """Make the one library call."""
-        raise NotImplementedError
+        """Make the one library call: that of `stage`."""
+        from mlforge.stages import STAGES
+
+        stage = STAGES[self.stage]
+        ref = stage.function(run, stage.load_input(getattr(self, self.takes))) if self.takes else stage.function(run)
+        return None if isinstance(ref, int) else ref
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Run the stage and return its ref as JSON values."""

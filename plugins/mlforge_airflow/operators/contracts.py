@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlforge_airflow.operators.base import StageOperator
-
-if TYPE_CHECKING:
-    from mlforge.refs import Ref
-    from mlforge.stages import StageRun
 
 
 class CheckPartitionOperator(StageOperator):
@@ -21,15 +17,9 @@ class CheckPartitionOperator(StageOperator):
     """
 
     effect = "partition"
+    stage, takes = "check", "raw"
     template_fields = ("use_case", "raw")
 
     def __init__(self, *, raw: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.raw = raw
-
-    def run_stage(self, run: StageRun) -> Ref:
-        """Check."""
-        from mlforge import stages
-        from mlforge.refs import RawPartition
-
-        return stages.check(run, RawPartition.load(self.raw))

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlforge_airflow.operators.base import StageOperator
-
-if TYPE_CHECKING:
-    from mlforge.refs import Ref
-    from mlforge.stages import StageRun
 
 
 class BuildFeaturesOperator(StageOperator):
     """Computes the feature views of the partition in the warehouse, from what was known at its end."""
 
     effect = "partition"
-
-    def run_stage(self, run: StageRun) -> Ref:
-        """Build."""
-        from mlforge import stages
-
-        return stages.build_features(run)
+    stage = "build-features"
 
 
 class MaterializeFeaturesOperator(StageOperator):
@@ -31,39 +22,23 @@ class MaterializeFeaturesOperator(StageOperator):
     """
 
     effect = "partition"
+    stage, takes = "materialize", "built"
     template_fields = ("use_case", "built")
 
     def __init__(self, *, built: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.built = built
 
-    def run_stage(self, run: StageRun) -> Ref:
-        """Materialize."""
-        from mlforge import stages
-        from mlforge.refs import FeaturePartition
-
-        return stages.materialize(run, FeaturePartition.load(self.built))
-
 
 class AssembleTrainingSetOperator(StageOperator):
     """Joins examples with the features known at their moment, as of the partition's end, into one immutable file."""
 
     effect = "partition"
-
-    def run_stage(self, run: StageRun) -> Ref:
-        """Assemble."""
-        from mlforge import stages
-
-        return stages.assemble(run)
+    stage = "assemble"
 
 
 class AssemblePartitionOperator(StageOperator):
     """Joins the examples of the monitored days with the features that they were scored with."""
 
     effect = "partition"
-
-    def run_stage(self, run: StageRun) -> Ref:
-        """Assemble."""
-        from mlforge import stages
-
-        return stages.assemble_partition(run)
+    stage = "assemble-partition"

@@ -20,6 +20,7 @@ class ExtractPartitionOperator(StageOperator):
     """
 
     effect = "partition"
+    stage = "extract"
     template_fields = ("use_case", "dataset")
 
     def __init__(self, *, dataset: str, **kwargs: Any) -> None:
@@ -43,15 +44,9 @@ class PublishPartitionOperator(StageOperator):
     """
 
     effect = "partition"
+    stage, takes = "publish", "checked"
     template_fields = ("use_case", "checked")
 
     def __init__(self, *, checked: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.checked = checked
-
-    def run_stage(self, run: StageRun) -> Ref:
-        """Publish."""
-        from mlforge import stages
-        from mlforge.refs import CheckedPartition
-
-        return stages.publish(run, CheckedPartition.load(self.checked))

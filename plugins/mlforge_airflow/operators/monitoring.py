@@ -19,6 +19,7 @@ class JoinOutcomesOperator(StageOperator):
     """
 
     effect = "partition"
+    stage = "join-outcomes"
 
     def run_stage(self, run: StageRun) -> None:
         """Join."""
@@ -38,6 +39,7 @@ class MeasureDriftOperator(StageOperator):
     """
 
     effect = "partition"
+    stage, takes = "drift", "current"
     template_fields = ("use_case", "current")
 
     def __init__(self, *, current: Any, **kwargs: Any) -> None:
@@ -62,6 +64,7 @@ class RaiseAlertsOperator(StageOperator):
     """
 
     effect = "live"
+    stage, takes = "alert", "report"
     template_fields = ("use_case", "report")
 
     def __init__(self, *, report: Any, **kwargs: Any) -> None:

@@ -24,6 +24,7 @@ class GateCandidateOperator(StageOperator):
     """
 
     effect = "partition"
+    stage, takes = "gate", "candidate"
     template_fields = ("use_case", "candidate")
     operator_extra_links = (ModelVersionLink(),)
 
@@ -51,6 +52,7 @@ class PromoteCandidateOperator(StageOperator):
     """
 
     effect = "live"
+    stage, takes = "promote", "decision"
     template_fields = ("use_case", "decision", "approval")
     operator_extra_links = (ModelVersionLink(),)
 

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlforge_airflow.operators.base import StageOperator
-
-if TYPE_CHECKING:
-    from mlforge.refs import Ref
-    from mlforge.stages import StageRun
 
 
 class PackageReleaseOperator(StageOperator):
     """Builds the bento of the champion, with its model and the names of its features."""
 
     effect = "partition"
-
-    def run_stage(self, run: StageRun) -> Ref:
-        """Package."""
-        from mlforge import stages
-
-        return stages.package(run)
+    stage = "package"
 
 
 class VerifyReleaseOperator(StageOperator):
@@ -31,18 +22,12 @@ class VerifyReleaseOperator(StageOperator):
     """
 
     effect = "partition"
+    stage, takes = "verify", "release"
     template_fields = ("use_case", "release")
 
     def __init__(self, *, release: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.release = release
-
-    def run_stage(self, run: StageRun) -> Ref:
-        """Verify."""
-        from mlforge import stages
-        from mlforge.refs import Release
-
-        return stages.verify(run, Release.load(self.release))
 
 
 class RollOutReleaseOperator(StageOperator):
@@ -53,15 +38,9 @@ class RollOutReleaseOperator(StageOperator):
     """
 
     effect = "live"
+    stage, takes = "roll-out", "release"
     template_fields = ("use_case", "release")
 
     def __init__(self, *, release: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.release = release
-
-    def run_stage(self, run: StageRun) -> Ref:
-        """Roll out."""
-        from mlforge import stages
-        from mlforge.refs import Release
-
-        return stages.roll_out(run, Release.load(self.release))

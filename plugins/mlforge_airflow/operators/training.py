@@ -8,7 +8,6 @@ from mlforge_airflow.links import ModelVersionLink
 from mlforge_airflow.operators.base import StageOperator
 
 if TYPE_CHECKING:
-    from mlforge.refs import Ref
     from mlforge.stages import StageRun
 
 
@@ -30,19 +29,13 @@ class TrainCandidateOperator(StageOperator):
     """
 
     effect = "partition"
+    stage, takes = "train", "training_set"
     template_fields = ("use_case", "training_set")
     operator_extra_links = (ModelVersionLink(),)
 
     def __init__(self, *, training_set: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.training_set = training_set
-
-    def run_stage(self, run: StageRun) -> Ref:
-        """Train."""
-        from mlforge import stages
-        from mlforge.refs import TrainingSet
-
-        return stages.train(run, TrainingSet.load(self.training_set))
 
 
 class EvaluateCandidateOperator(StageOperator):
@@ -53,16 +46,10 @@ class EvaluateCandidateOperator(StageOperator):
     """
 
     effect = "partition"
+    stage, takes = "evaluate", "candidate"
     template_fields = ("use_case", "candidate")
     operator_extra_links = (ModelVersionLink(),)
 
     def __init__(self, *, candidate: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.candidate = candidate
-
-    def run_stage(self, run: StageRun) -> Ref:
-        """Evaluate."""
-        from mlforge import stages
-        from mlforge.refs import Candidate
-
-        return stages.evaluate(run, Candidate.load(self.candidate))
