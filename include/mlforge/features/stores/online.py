@@ -12,7 +12,7 @@ import os
 import struct
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, LiteralString
 
 from feast import FeatureView
@@ -24,16 +24,13 @@ from feast.infra.online_stores.postgres_online_store.postgres import (
 )
 from feast.infra.utils.postgres.connection_utils import _get_conn_kwargs, _get_conninfo
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 from psycopg import AsyncConnection, Connection, sql
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from mlforge.features.stores.rows import EncodedRows, OnlineAges, count_writes, note_writes
+from mlforge.features.stores.rows import EncodedRows, FoundRow, OnlineAges, Row, aware, count_writes, note_writes
 
 __all__ = ["GuardedOnlineStore", "GuardedOnlineStoreConfig", "count_writes"]
-
-Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
 _CONNECT_SECONDS = 5.0
 
@@ -145,7 +142,7 @@ class GuardedOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
         table: FeatureView,
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
-    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+    ) -> list[FoundRow]:
         """Return time and values per key; without names all features (Feast's own query fails then)."""
         names = requested_features or [feature.name for feature in table.features]
         rows: list[Any] = super().online_read(config, table, entity_keys, names)
@@ -157,7 +154,7 @@ class GuardedOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
         table: FeatureView,
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
-    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+    ) -> list[FoundRow]:
         """Return what `online_read` does, without blocking the loop."""
         names = requested_features or [feature.name for feature in table.features]
         rows: list[Any] = await super().online_read_async(config, table, entity_keys, names)
@@ -171,7 +168,7 @@ class GuardedOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
         progress: Callable[[int], Any] | None,
     ) -> None:
         """Write rows, except those older than what is there; an equal age is a correction and is written."""
-        name = compute_table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
+        name = _table(config, table)
         with self._get_conn(config) as connection, connection.cursor() as cursor:
             cursor.execute(_CREATE)
             with cursor.copy(_COPY) as copy:
@@ -185,7 +182,7 @@ class GuardedOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
 
     def write_rows(self, config: RepoConfig, table: FeatureView, rows: EncodedRows) -> None:
         """Write serialised rows by the same rule; each entity stands in them once."""
-        name = compute_table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
+        name = _table(config, table)
         with self._get_conn(config) as connection, connection.cursor() as cursor:
             cursor.execute(_CREATE)
             with cursor.copy(_COPY) as copy:
@@ -202,12 +199,18 @@ class GuardedOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
             table: The view.
             oldest: What is older counts as stale; None where nothing is.
         """
-        name = compute_table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
+        name = _table(config, table)
         with self._get_conn(config) as connection:
             if connection.execute("SELECT to_regclass(%s)", [f'"{name}"']).fetchone() == (None,):
                 return OnlineAges()
             found = connection.execute(sql.SQL(_AGES).format(table=sql.Identifier(name)), {"oldest": oldest}).fetchone()
         return OnlineAges(*found) if found is not None else OnlineAges()
+
+
+def _table(config: RepoConfig, view: FeatureView) -> str:
+    """Return the name of a view's table, of the version that it has now."""
+    name: str = compute_table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
+    return name
 
 
 def _merge(cursor: Any, table: str, newest: LiteralString) -> tuple[int, int]:
@@ -264,11 +267,7 @@ def _pool_arguments(config: RepoConfig) -> dict[str, Any]:
 def _cells(data: list[Row], version: int) -> Iterator[tuple[Any, ...]]:
     for entity_key, values, event_time, created_time in data:
         key = serialize_entity_key(entity_key, entity_key_serialization_version=version)
-        event, created = _aware(event_time), _aware(created_time) if created_time else None
+        event, created = aware(event_time), aware(created_time) if created_time else None
         for feature, value in values.items():
             text, _ = extract_text_and_num(value, False)
             yield key, feature, value.SerializeToString(), text, event, created
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

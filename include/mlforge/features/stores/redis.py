@@ -18,7 +18,6 @@ from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.online_stores.helpers import _mmh3, _redis_key_prefix
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig, _versioned_fv_name
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 from redis import Redis
 from redis import asyncio as redis_asyncio
@@ -28,7 +27,7 @@ from redis.exceptions import ConnectionError, TimeoutError
 from redis.retry import Retry
 
 from mlforge.features.stores.encoding import decode_instant, encode_instant
-from mlforge.features.stores.rows import EncodedRows, OnlineAges, microseconds, note_writes
+from mlforge.features.stores.rows import EncodedRows, FoundRow, OnlineAges, Row, microseconds, note_writes
 
 _TIMEOUT_SECONDS = 5.0
 _ATTEMPTS = 5
@@ -119,7 +118,7 @@ class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         table: FeatureView,
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
-    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+    ) -> list[FoundRow]:
         """Return time and values per key; nothing for an unknown key (Feast's own gives 1970)."""
         # Feast appends to the list that it is given.
         names = None if requested_features is None else list(requested_features)
@@ -130,7 +129,7 @@ class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         self,
         config: RepoConfig,
         table: FeatureView,
-        data: list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]],
+        data: list[Row],
         progress: Callable[[int], Any] | None,
     ) -> None:
         """Write rows, except those older than what is there; an equal age is a correction and is written."""
@@ -150,7 +149,7 @@ class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         self,
         config: RepoConfig,
         table: FeatureView,
-        data: list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]],
+        data: list[Row],
         progress: Callable[[int], Any] | None,
     ) -> None:
         """Write what `online_write_batch` does, without blocking the loop."""

@@ -10,11 +10,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from feast import FeatureView
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 
 from mlforge.features.stores.encoding import EPOCH, KEY_TYPES, VALUE_TYPES, key_encoder, value_encoder
 from mlforge.features.stores.versions import repair_copies
 
 repair_copies()
+
+# As Feast hands rows to a store, and as it wants them back: key, values, event time, since when they are known.
+Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
+FoundRow = tuple[datetime | None, dict[str, Value] | None]
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -82,8 +88,12 @@ def _instants(column: Any) -> list[Any]:
 
 def microseconds(moment: datetime) -> int:
     """Return an instant as microseconds since 1970; one without a zone is UTC."""
-    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    return (aware - EPOCH) // _MICROSECOND
+    return (aware(moment) - EPOCH) // _MICROSECOND
+
+
+def aware(moment: datetime) -> datetime:
+    """Return an instant with its zone; one without is UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 @dataclass(frozen=True)
