@@ -14,7 +14,8 @@
     │   ├── PromotionError            a promotion that the ledger refuses
     │   ├── ServingError              a release that cannot be packaged, verified or rolled out
     │   ├── MonitoringError           a report that cannot be made
-    │   └── DataVersionError          a dataset version that cannot be made, found, compared or restored
+    │   ├── DataVersionError          a dataset version that cannot be made, found, compared or restored
+    │   └── WalkForwardError          a walk through history that cannot go on
     └── RetryableError                the next attempt may succeed
         ├── ServiceUnavailableError   a service that does not answer
         └── PartitionNotReadyError    data that is late
@@ -131,6 +132,10 @@ class MonitoringError(TerminalError):
 
 class DataVersionError(TerminalError):
     """A dataset version cannot be made, found, compared or restored."""
+
+
+class WalkForwardError(TerminalError):
+    """A walk through history cannot go on."""
 
 
 class ServiceUnavailableError(RetryableError):

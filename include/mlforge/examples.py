@@ -113,7 +113,22 @@ def load_examples(use_case: UseCase, training_set: TrainingSet) -> Examples:
 
     where = f"{use_case.name}, training set {training_set.partition_key}"
     content = read_bytes(training_set.uri, content_hash=training_set.content_hash)
-    table = pq.read_table(pa.BufferReader(content))
+    return label_examples(use_case, pq.read_table(pa.BufferReader(content)), where)
+
+
+def label_examples(use_case: UseCase, table: pa.Table, where: str) -> Examples:
+    """Return the rows of a training set as examples, oldest first, labelled by the use case's `model.label`.
+
+    Args:
+        use_case: Whose examples.
+        table: All columns of a training set.
+        where: What an error says about the place.
+
+    Raises:
+        TrainingError: A label is not what the task asks for, or a column that the label needs is missing.
+    """
+    import pyarrow as pa
+
     missing = [name for name in ["event_timestamp", *use_case.training.outcome] if name not in table.column_names]
     if missing:
         raise TrainingError("the training set lacks columns", where=where, evidence=missing, hint="assemble it again")
