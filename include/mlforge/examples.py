@@ -48,6 +48,22 @@ class Examples:
 
         return Examples(self.table.filter(pa.array(chosen)), self.labels[chosen], self.times[chosen])
 
+    def slice(self, chosen: slice) -> Examples:
+        """Return a run of rows; `chosen` has both ends."""
+        return Examples(
+            self.table.slice(chosen.start, chosen.stop - chosen.start), self.labels[chosen], self.times[chosen]
+        )
+
+    def followed_by(self, later: Examples) -> Examples:
+        """Return these rows, then later ones."""
+        import pyarrow as pa
+
+        return Examples(
+            pa.concat_tables([self.table, later.table]),
+            np.concatenate([self.labels, later.labels]),
+            np.concatenate([self.times, later.times]),
+        )
+
     def without_views(self, shares: Mapping[str, float]) -> Examples:
         """Return the examples with whole feature views taken away from some rows, the same rows every time.
 

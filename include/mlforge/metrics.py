@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlforge.errors import TrainingError
+from mlforge.spec import UseCase
+from mlforge.spec.module import model_function
 from mlforge.spec.task import Task
 
 Vector = NDArray[np.float64]
@@ -25,6 +29,87 @@ def measure(task: Task, labels: Vector, scores: Vector) -> dict[str, float]:
         scores: What was predicted, shape (n_rows,).
     """
     return {"classification": classification_metrics, "regression": regression_metrics}[task](labels, scores)
+
+
+def measure_use_case(use_case: UseCase, labels: Vector, scores: Vector) -> dict[str, float]:
+    """Return the scores of a use case's predictions, by name: its task's, and those of model.py.
+
+    The latter are `training.metrics` and the means of `training.losses`.
+
+    Args:
+        use_case: Whose predictions.
+        labels: What happened, shape (n_rows,), at least one row.
+        scores: What was predicted, shape (n_rows,).
+
+    Raises:
+        SpecError: model.py lacks a function.
+        TrainingError: A score is no finite number, or a function of model.py fails.
+    """
+    measured = measure(use_case.task, labels, scores)
+    for name in use_case.training.losses:
+        measured[name] = float(use_case_losses(use_case, name, labels, scores).mean())
+    for name in use_case.training.metrics:
+        value = np.asarray(_call(use_case, name, labels, scores))
+        if value.shape != ():
+            raise TrainingError(
+                f"model.{name} returned {value.shape}", where=use_case.name, hint="a metric is one number"
+            )
+        measured[name] = float(value)
+    wrong = [name for name, value in measured.items() if not np.isfinite(value)]
+    if wrong:
+        raise TrainingError(
+            f"the metric {wrong[0]!r} is {measured[wrong[0]]}",
+            where=use_case.name,
+            evidence=[f"{name} {value}" for name, value in measured.items()],
+            hint="a metric is a finite number: correct the function in model.py, or look at the labels",
+        )
+    return measured
+
+
+def use_case_losses(use_case: UseCase, metric: str, labels: Vector, scores: Vector) -> Vector:
+    """Return each row's share of a metric as `losses` does, shape (n_rows,); it may be one of `training.losses`.
+
+    Args:
+        use_case: Whose model.py has the function.
+        metric: Of the use case's task, or of model.py.
+        labels: What happened, shape (n_rows,).
+        scores: What was predicted, shape (n_rows,).
+
+    Raises:
+        SpecError: model.py lacks the function.
+        TrainingError: A loss is no finite number, or the function fails.
+    """
+    if metric not in use_case.training.losses:
+        found = losses(metric, labels, scores)
+    else:
+        found = np.asarray(_call(use_case, metric, labels, scores))
+    if found.shape != labels.shape:
+        raise TrainingError(
+            f"model.{metric} returned {found.shape} for {len(labels)} rows",
+            where=use_case.name,
+            hint="a loss is one number per row",
+        )
+    wrong = np.flatnonzero(~np.isfinite(found))
+    if len(wrong):
+        raise TrainingError(
+            f"the loss {metric!r} is no finite number in {len(wrong)} of {len(labels)} rows",
+            where=use_case.name,
+            evidence=[f"label {labels[row]}, score {scores[row]}" for row in wrong[:5]],
+            hint="correct the function in model.py, or look at the labels",
+        )
+    return found
+
+
+def _call(use_case: UseCase, name: str, labels: Vector, scores: Vector) -> Any:
+    """Return what a function of model.py says of copies: it cannot change what is measured next."""
+    function = model_function(use_case, name)
+    try:
+        found = np.asarray(function(labels.copy(), scores.copy()), dtype=np.float64)
+    except Exception as error:
+        raise TrainingError(
+            f"model.{name} fails", where=use_case.name, evidence=[repr(error)], hint="correct the function in model.py"
+        ) from error
+    return found
 
 
 def regression_metrics(labels: Vector, values: Vector) -> dict[str, float]:

@@ -7,9 +7,12 @@ is needed to read it, and nothing in it is a pickle.
 
 from mlforge.scoring.description import (
     METADATA_KEY,
+    Calibration,
     Columns,
     Feature,
     FormatName,
+    IsotonicCalibration,
+    LogOddsCalibration,
     Matrix,
     ModelDescription,
     NoCalibration,
@@ -24,9 +27,12 @@ from mlforge.scoring.model import ScoringModel, model_hash, raw_scores
 __all__ = [
     "FORMATS",
     "METADATA_KEY",
+    "Calibration",
     "Columns",
     "Feature",
     "FormatName",
+    "IsotonicCalibration",
+    "LogOddsCalibration",
     "Matrix",
     "ModelDescription",
     "ModelFormat",

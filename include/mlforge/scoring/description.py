@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlforge.spec.task import Task
 
@@ -58,14 +58,61 @@ class PlattCalibration(_Part):
         return probabilities
 
 
+class IsotonicCalibration(_Part):
+    """Probability = the knots' line at the margin, level before the first knot and after the last.
+
+    Source: Zadrozny and Elkan, Transforming classifier scores into accurate multiclass probability estimates, 2002.
+
+    Attributes:
+        margins: Raw scores of the knots, rising.
+        probabilities: P(positive) at each knot, never falling.
+    """
+
+    method: Literal["isotonic"] = "isotonic"
+    margins: tuple[float, ...] = Field(min_length=2)
+    probabilities: tuple[float, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if len(self.margins) != len(self.probabilities):
+            raise ValueError("an isotonic calibration has one probability per margin")
+        if (np.diff(self.margins) <= 0).any() or (np.diff(self.probabilities) < 0).any():
+            raise ValueError("an isotonic calibration rises with its margins")
+        return self
+
+    def scores(self, margins: Vector) -> Vector:
+        """Return P(positive) for the raw scores, shape (n_rows,)."""
+        probabilities: Vector = np.interp(margins, self.margins, self.probabilities)
+        return probabilities
+
+
+class LogOddsCalibration(_Part):
+    """Probability = 1 / (1 + exp(-(margin + offset))): the model is taken at its word.
+
+    Attributes:
+        offset: Takes back what balanced classes have moved in fitting; 0 where they were not.
+    """
+
+    method: Literal["log_odds"] = "log_odds"
+    offset: float = 0.0
+
+    def scores(self, margins: Vector) -> Vector:
+        """Return P(positive) for the raw scores, shape (n_rows,)."""
+        probabilities: Vector = 1.0 / (1.0 + np.exp(-(margins + self.offset)))
+        return probabilities
+
+
 class NoCalibration(_Part):
-    """Value = what the trees say."""
+    """Value = what the model says."""
 
     method: Literal["none"] = "none"
 
     def scores(self, values: Vector) -> Vector:
         """Return the values, shape (n_rows,)."""
         return values
+
+
+Calibration = PlattCalibration | IsotonicCalibration | LogOddsCalibration | NoCalibration
 
 
 class ModelDescription(_Part):
@@ -81,7 +128,7 @@ class ModelDescription(_Part):
     """
 
     features: tuple[Feature, ...] = Field(min_length=1)
-    calibration: PlattCalibration | NoCalibration = Field(discriminator="method")
+    calibration: Calibration = Field(discriminator="method")
     labels: tuple[str, ...] = Field(default=(), max_length=2)
     model_sha256: str | None = None
     task: Task = "classification"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 from mlforge.errors import SpecError
 from mlforge.python_files import import_file
@@ -19,7 +23,29 @@ def load_model_module(use_case: UseCase) -> ModuleType:
     Raises:
         SpecError: It cannot be imported, or a function that the stages call is missing.
     """
-    return read_model_module(use_case.folder / "model.py")
+    module = read_model_module(use_case.folder / "model.py")
+    # A model file names the classes of model.py by their module; of two folders of one name the last one asked counts.
+    sys.modules[module.__name__] = module
+    return module
+
+
+def model_function(use_case: UseCase, name: str) -> Callable[..., Any]:
+    """Return a function of `model.py` that `use_case.yaml` names.
+
+    Raises:
+        SpecError: There is none, or `model.py` cannot be imported.
+    """
+    module = load_model_module(use_case)
+    function = getattr(module, name, None)
+    if not callable(function):
+        there = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
+        near = difflib.get_close_matches(name, there, n=1)
+        raise SpecError(
+            f"use_case.yaml names the function {name!r}, which is missing",
+            where=str(use_case.folder / "model.py"),
+            hint=f"did you mean {near[0]!r}?" if near else "write it, or remove the name",
+        )
+    return cast("Callable[..., Any]", function)
 
 
 @functools.cache

@@ -45,6 +45,39 @@ def input_columns(use_case: UseCase, available: Sequence[str]) -> list[str]:
     return [name for name in names if name not in use_case.training.drop_features]
 
 
+def model_columns(use_case: UseCase, examples: Examples, chosen: Sequence[str] = ()) -> list[str]:
+    """Return the input columns that a model may take, in the order of the matrix.
+
+    Args:
+        use_case: Says which columns are features.
+        examples: Has the columns.
+        chosen: No other columns than these; none for all.
+
+    Raises:
+        TrainingError: A column is missing, or is neither text nor number.
+    """
+    available = input_columns(use_case, examples.table.column_names)
+    gone = [name for name in chosen if name not in available]
+    if gone:
+        raise TrainingError(
+            f"{len(gone)} of the {len(chosen)} columns that were chosen for the model are gone",
+            where=use_case.name,
+            evidence=gone,
+            hint="search anew, or bring the feature back",
+        )
+    names = [name for name in available if not chosen or name in chosen]
+    schema = examples.table.schema
+    odd = [f"{name}: {schema.field(name).type}" for name in names if name in schema.names and not _usable(schema, name)]
+    if odd:
+        raise TrainingError(
+            "features must be text, numbers or booleans",
+            where=use_case.name,
+            evidence=odd,
+            hint="say `feature: false`, or drop them by training.drop_features",
+        )
+    return names
+
+
 def describe_columns(use_case: UseCase, train: Examples, chosen: Sequence[str] = ()) -> tuple[list[Feature], list[str]]:
     """Return the features that the model takes, and the columns left out because they are constant.
 
@@ -58,21 +91,9 @@ def describe_columns(use_case: UseCase, train: Examples, chosen: Sequence[str] =
     Raises:
         TrainingError: A column is missing, is neither text nor number, or every column is constant.
     """
-    names = [name for name in input_columns(use_case, train.table.column_names) if not chosen or name in chosen]
-    schema = train.table.schema
-    odd = [f"{name}: {schema.field(name).type}" for name in names if name in schema.names and not _usable(schema, name)]
-    if odd:
-        raise TrainingError(
-            "features must be text, numbers or booleans",
-            where=use_case.name,
-            evidence=odd,
-            hint="say `feature: false`, or drop them by training.drop_features",
-        )
     features, constant = [], []
-    for name, values in train.columns(names).items():
-        # A gap that training itself has made tells nothing.
-        gaps_tell = name.split("__", 1)[0] not in use_case.training.absent_views
-        feature = _describe(name, values, gaps_tell=gaps_tell)
+    for name, values in train.columns(model_columns(use_case, train, chosen)).items():
+        feature = _describe(name, values, gaps_tell=gaps_tell(use_case, name))
         if feature is None:
             constant.append(name)
         else:
@@ -80,6 +101,11 @@ def describe_columns(use_case: UseCase, train: Examples, chosen: Sequence[str] =
     if not features:
         raise TrainingError("every column is constant", where=use_case.name, evidence=constant, hint="check the data")
     return features, constant
+
+
+def gaps_tell(use_case: UseCase, name: str) -> bool:
+    """Return whether a column's gaps say something: one that training itself has made tells nothing."""
+    return name.split("__", 1)[0] not in use_case.training.absent_views
 
 
 def _usable(schema: pa.Schema, name: str) -> bool:

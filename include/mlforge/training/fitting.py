@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mlforge.errors import TrainingError
 from mlforge.examples import Examples, Part, split_by_time
-from mlforge.metrics import measure
+from mlforge.metrics import measure_use_case
 from mlforge.scoring import (
     FORMATS,
     Feature,
     Matrix,
     ModelDescription,
-    NoCalibration,
-    PlattCalibration,
     ScoringModel,
-    Vector,
     encode_columns,
     model_hash,
     raw_scores,
 )
 from mlforge.spec import UseCase
-from mlforge.training.calibration import fit_calibration
+from mlforge.training.calibration import Known, calibrate
 from mlforge.training.columns import describe_columns
 from mlforge.training.estimators import FittedEstimator, Labelled, fit_estimator
 from mlforge.training.families import build_estimator
 from mlforge.training.plan import FitPlan
+from mlforge.training.weights import fit_weights
 
 _FITTED_ON: tuple[Part, ...] = ("train", "validation")
 
@@ -89,12 +86,12 @@ def fit_model(use_case: UseCase, examples: Examples, plan: FitPlan | None = None
         use_case,
         build_estimator(use_case, plan),
         features,
-        train=Labelled(encoded["train"], known["train"]),
-        validation=Labelled(encoded["validation"], known["validation"]),
+        train=Labelled(encoded["train"], known["train"], fit_weights(use_case, parts["train"])),
+        validation=Labelled(encoded["validation"], known["validation"], fit_weights(use_case, parts["validation"])),
     )
     predictor = FORMATS[fitted.format].load(fitted.content, use_case.training.trusted_types)
     raw = {part: raw_scores(predictor, matrix, use_case.task) for part, matrix in encoded.items()}
-    calibration = _calibrate(use_case, raw["validation"], known)
+    calibration = calibrate(use_case, Known(raw["validation"], known["validation"], known["train"]))
     description = ModelDescription(
         features=tuple(features),
         calibration=calibration,
@@ -106,7 +103,7 @@ def fit_model(use_case: UseCase, examples: Examples, plan: FitPlan | None = None
     metrics = {
         f"{part}_{metric}": value
         for part in _FITTED_ON
-        for metric, value in measure(use_case.task, known[part], calibration.scores(raw[part])).items()
+        for metric, value in measure_use_case(use_case, known[part], calibration.scores(raw[part])).items()
     }
     return FittedModel(
         plan=plan,
@@ -117,14 +114,6 @@ def fit_model(use_case: UseCase, examples: Examples, plan: FitPlan | None = None
         rows={name: len(part) for name, part in parts.items()},
         example=encoded["train"][:5],
     )
-
-
-def _calibrate(use_case: UseCase, raw: Vector, known: Mapping[Part, Vector]) -> PlattCalibration | NoCalibration:
-    """Return what makes probabilities of the validation days' raw scores; values of a regression stay as they are."""
-    if use_case.task == "regression":
-        return NoCalibration()
-    rate = float(np.concatenate([known[part] for part in _FITTED_ON]).mean())
-    return fit_calibration(raw, known["validation"], base_rate=rate)
 
 
 def _encode(features: list[Feature], examples: Examples) -> Matrix:

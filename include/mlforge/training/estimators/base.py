@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from mlforge.scoring import Feature, FormatName, Matrix, Vector
+from mlforge.scoring import Feature, FormatName, Matrix, Predictor, Vector
 from mlforge.spec import UseCase
 
 SEED = 20130101
@@ -27,6 +27,23 @@ class Labelled:
     matrix: Matrix
     labels: Vector
     weights: Vector | None = None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """An estimator that was fitted and is not written yet: all that a fold of a cross-validation needs.
+
+    Attributes:
+        estimator: The library's own object.
+        predictor: It scores with the bits that the stored model will score with.
+        rounds: Boosting rounds that are kept; None where there are none.
+        curve: Validation loss after each round, of all that were fitted.
+    """
+
+    estimator: Any = field(repr=False)
+    predictor: Predictor = field(repr=False)
+    rounds: int | None = None
+    curve: tuple[float, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,10 @@ class Fitter(Protocol):
 
     def fit(
         self, use_case: UseCase, estimator: Any, features: Sequence[Feature], train: Labelled, validation: Labelled
-    ) -> FittedEstimator:
+    ) -> Fit:
         """Return the estimator, fitted on the train rows and stopped early on the validation rows."""
+        ...
+
+    def write(self, use_case: UseCase, fit: Fit, features: Sequence[Feature]) -> FittedEstimator:
+        """Return a fitted estimator with the file that its library writes, the same bytes every time."""
         ...

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from mlforge.scoring import Feature, FormatName
+from mlforge.scoring.formats.xgboost_trees import XGBoostTrees
 from mlforge.spec import UseCase
-from mlforge.training.estimators.base import SEED, THREADS, FittedEstimator, Labelled
+from mlforge.training.estimators.base import SEED, THREADS, Fit, FittedEstimator, Labelled
 
 
 class XGBoostFitter:
@@ -21,12 +22,12 @@ class XGBoostFitter:
 
     def fit(
         self, use_case: UseCase, estimator: Any, features: Sequence[Feature], train: Labelled, validation: Labelled
-    ) -> FittedEstimator:
+    ) -> Fit:
         """Return the trees up to the round with the best validation loss."""
         from xgboost.callback import EarlyStopping
 
         estimator.set_params(
-            random_state=use_case.training.parameters.get("random_state", SEED),
+            random_state=SEED if estimator.random_state is None else estimator.random_state,
             n_jobs=THREADS,
             enable_categorical=True,
             feature_types=["c" if feature.kind == "category" else "q" for feature in features],
@@ -44,11 +45,21 @@ class XGBoostFitter:
         booster = estimator.get_booster()
         booster.feature_names = [feature.name for feature in features]
         curve = next(iter(estimator.evals_result()["validation_0"].values()))
+        return Fit(
+            estimator=estimator,
+            predictor=XGBoostTrees(booster),
+            rounds=booster.num_boosted_rounds(),
+            curve=tuple(float(value) for value in curve),
+        )
+
+    def write(self, use_case: UseCase, fit: Fit, features: Sequence[Feature]) -> FittedEstimator:
+        """Return the trees as UBJSON."""
+        booster = fit.estimator.get_booster()
         return FittedEstimator(
             format="xgboost",
             content=bytes(booster.save_raw("ubj")),
             estimator=booster,
             importance=dict(booster.get_score(importance_type="total_gain")),
-            rounds=booster.num_boosted_rounds(),
-            curve=tuple(float(value) for value in curve),
+            rounds=fit.rounds,
+            curve=fit.curve,
         )
