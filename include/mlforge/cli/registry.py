@@ -89,10 +89,10 @@ def rollback(use_case: UseCaseOption, why: WhyOption = "by hand") -> None:
 @models_app.command("reconcile")
 def reconcile(use_case: UseCaseOption) -> None:
     """Let MLflow's alias `champion` name what the ledger says."""
-    from mlforge.registry import reconcile_alias
+    from mlforge.registry import reconcile_releases
     from mlforge.spec import load_use_case
 
-    changed = reconcile_alias(load_use_case(use_case))
+    changed = reconcile_releases(load_use_case(use_case))
     _console.print("the alias was repaired" if changed else "the alias is right")
 
 

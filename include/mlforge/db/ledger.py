@@ -27,6 +27,9 @@ class ReleaseRecord:
         released_at: UTC.
         evidence: Figures of the gate's decision.
         traffic_plan: How traffic is to move to it.
+        version: Its semantic version, such as `1.2.3`; of a rollback that of the model which it brings back.
+        fingerprints: What the model was made from besides its rows, see `mlforge.fingerprints`.
+        decision_id: The gate's decision that it rests on.
     """
 
     release: Release
@@ -39,6 +42,9 @@ class ReleaseRecord:
     who: str
     why: str
     released_at: datetime
+    version: str
+    fingerprints: dict[str, str]
+    decision_id: int | None
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,7 @@ def champion_at(use_case: str, time: datetime) -> Release | None:
         use_case: Its name.
         time: The instant, with its time zone.
     """
-    query = _ALL + " WHERE use_case = %(use_case)s AND released_at <= %(time)s ORDER BY sequence DESC LIMIT 1"
-    with connect() as connection:
-        rows = _select(connection, query, {"use_case": use_case, "time": time})
+    rows = list_releases(use_case, limit=1, at=time)
     return rows[0].release if rows else None
 
 
@@ -110,13 +114,22 @@ def release_record(release_id: int) -> ReleaseRecord:
     return rows[0]
 
 
-def list_releases(use_case: str | None = None, *, limit: int = 100) -> list[ReleaseRecord]:
-    """Return the newest releases of a use case, or of all, newest first."""
+def list_releases(
+    use_case: str | None = None, *, limit: int | None = 100, at: datetime | None = None
+) -> list[ReleaseRecord]:
+    """Return the newest releases of a use case, or of all, newest first.
+
+    Args:
+        use_case: Its name.
+        limit: How many at most; none for all.
+        at: Only those made up to this instant, with its time zone.
+    """
     query = (
-        _ALL + " WHERE %(use_case)s::text IS NULL OR use_case = %(use_case)s ORDER BY release_id DESC LIMIT %(limit)s"
+        _ALL + " WHERE (%(use_case)s::text IS NULL OR use_case = %(use_case)s)"
+        " AND (%(at)s::timestamptz IS NULL OR released_at <= %(at)s) ORDER BY release_id DESC LIMIT %(limit)s"
     )
     with connect() as connection:
-        return _select(connection, query, {"use_case": use_case, "limit": limit})
+        return _select(connection, query, {"use_case": use_case, "limit": limit, "at": at})
 
 
 def newest_record(connection: psycopg.Connection[Any], use_case: str) -> ReleaseRecord | None:
@@ -132,18 +145,24 @@ def journal(connection: psycopg.Connection[Any], use_case: str) -> list[ReleaseR
     return _select(connection, query, {"use_case": use_case})
 
 
-def live_deployment(use_case: str) -> LiveDeployment | None:
-    """Return the deployment that traffic goes to: the newest one whose last state is `live`, None if there is none."""
+def live_deployment(use_case: str, at: datetime | None = None) -> LiveDeployment | None:
+    """Return the deployment that traffic goes to: the newest one whose last state is `live`, None if there is none.
+
+    Args:
+        use_case: Its name.
+        at: An instant, with its time zone: what answered then; none for now.
+    """
     query = """
         SELECT use_case, deployment_id, release_id, port, detail, changed_at
         FROM (
             SELECT DISTINCT ON (release_id) * FROM ledger.deployments
-            WHERE use_case = %(use_case)s ORDER BY release_id, deployment_id DESC
+            WHERE use_case = %(use_case)s AND (%(at)s::timestamptz IS NULL OR changed_at <= %(at)s)
+            ORDER BY release_id, deployment_id DESC
         ) AS states
         WHERE state = 'live' ORDER BY deployment_id DESC LIMIT 1
     """
     with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(query, {"use_case": use_case}).fetchone()
+        row = cursor.execute(query, {"use_case": use_case, "at": at}).fetchone()
     return LiveDeployment(**row) if row else None
 
 
@@ -173,6 +192,9 @@ def _record(row: DictRow) -> ReleaseRecord:
         training_set=training_set,
         **{
             name: row[name]
-            for name in ("kind", "sequence", "mlflow_run_id", "evidence", "traffic_plan", "who", "why", "released_at")
+            for name in (
+                *("kind", "sequence", "mlflow_run_id", "evidence", "traffic_plan", "who", "why", "released_at"),
+                *("version", "fingerprints", "decision_id"),
+            )
         },
     )

@@ -15,21 +15,23 @@ _INSERT = """
     INSERT INTO ledger.releases (
         use_case, sequence, parent_id, kind, partition_key, model_name, model_version, model_uri, mlflow_run_id,
         content_hash, decision_id, bento, feature_service, training_set, evidence, traffic_plan, code_version, run_id,
-        who, why
+        who, why, version, fingerprints
     ) VALUES (
         %(use_case)s, %(sequence)s, %(parent_id)s, 'promote', %(partition_key)s, %(model_name)s, %(model_version)s,
         %(model_uri)s, %(mlflow_run_id)s, %(content_hash)s, %(decision_id)s, %(bento)s, %(feature_service)s,
-        %(training_set)s, %(evidence)s, %(traffic_plan)s, %(code_version)s, %(run_id)s, %(who)s, %(why)s
+        %(training_set)s, %(evidence)s, %(traffic_plan)s, %(code_version)s, %(run_id)s, %(who)s, %(why)s,
+        %(version)s, %(fingerprints)s
     )
 """
 _COPY = """
     INSERT INTO ledger.releases (
         use_case, sequence, parent_id, kind, partition_key, model_name, model_version, model_uri, mlflow_run_id,
-        content_hash, decision_id, bento, feature_service, training_set, evidence, traffic_plan, code_version, who, why
+        content_hash, decision_id, bento, feature_service, training_set, evidence, traffic_plan, code_version, who, why,
+        version, fingerprints
     )
     SELECT use_case, %(sequence)s, %(parent_id)s, 'rollback', partition_key, model_name, model_version, model_uri,
            mlflow_run_id, content_hash, decision_id, bento, feature_service, training_set, evidence, traffic_plan,
-           code_version, %(who)s, %(why)s
+           code_version, %(who)s, %(why)s, version, fingerprints
     FROM ledger.releases WHERE release_id = %(source)s
 """
 
@@ -58,7 +60,7 @@ def append_promotion(
         "parent_id": champion.release.release_id if champion else None,
         "bento": f"{use_case}:v{values['model_version']}-r{sequence}",
     }
-    for name in ("training_set", "evidence", "traffic_plan"):
+    for name in ("training_set", "evidence", "traffic_plan", "fingerprints"):
         row[name] = Jsonb(row[name])
     _execute(connection, use_case, _INSERT, row)
     return _newest(connection, use_case)

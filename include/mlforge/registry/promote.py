@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import psycopg
 
 from mlforge.db import connect, ledger
-from mlforge.errors import MLForgeError, PromotionError
+from mlforge.errors import PromotionError
 from mlforge.models import load_model
 from mlforge.refs import Candidate, GateDecision, Release
 from mlforge.registry.gate import newest_decision
 from mlforge.registry.journal import append_promotion, lock_releases
-from mlforge.registry.reconcile import reconcile_alias
+from mlforge.registry.reconcile import follow_release
+from mlforge.registry.versioning import next_version
 from mlforge.spec import UseCase
-
-_log = logging.getLogger(__name__)
 
 
 def promote_candidate(
@@ -27,7 +24,7 @@ def promote_candidate(
     The new row follows the champion that the gate compared with; if that one is champion no more, nothing is written.
     A candidate that is champion already keeps its release. The bento's tag is `<use_case>:v<model version>-r<place of
     the release in the journal>`: known before the bento is built, the same on every retry, and a rollback names the
-    bento that exists already.
+    bento that exists already. The semantic version tells what changed since that champion (`versioning.py`).
 
     Args:
         use_case: Whose champion.
@@ -52,15 +49,17 @@ def promote_candidate(
     _require_scores(use_case, candidate)
     with connect() as connection:
         lock_releases(connection, use_case.name)
-        champion = ledger.newest_record(connection, use_case.name)
-        if champion is not None and champion.release.uri == candidate.uri:
-            release = champion.release
-        else:
+        records = ledger.journal(connection, use_case.name)
+        champion = records[-1] if records else None
+        promoted = champion is None or champion.release.uri != candidate.uri
+        if champion is None or promoted:
             _require_same_champion(use_case, decision, champion)
-            release = append_promotion(
-                connection, use_case.name, champion, _values(use_case, connection, decision, who, why, run_id)
-            )
-    _follow(use_case)
+            values = _values(use_case, connection, decision, who, why, run_id)
+            values["version"] = str(next_version(records, candidate))
+            release = append_promotion(connection, use_case.name, champion, values)
+        else:
+            release = champion.release
+    follow_release(use_case, who=who, run_id=run_id, just_released=promoted)
     return release
 
 
@@ -93,6 +92,7 @@ def _values(
         "evidence": found["evidence"],
         "traffic_plan": {"kind": "all_at_once", **use_case.rollout.model_dump(mode="json")},
         "code_version": candidate.code_version,
+        "fingerprints": candidate.fingerprints,
         "run_id": run_id,
         "who": who,
         "why": why,
@@ -133,11 +133,3 @@ def _require_same_champion(use_case: UseCase, decision: GateDecision, champion: 
         evidence=[champion.why],
         hint="run the stage gate again: it compares with the champion of now",
     )
-
-
-def _follow(use_case: UseCase) -> None:
-    """Let MLflow's alias follow; the ledger has decided, so a failure there is noted and repaired later."""
-    try:
-        reconcile_alias(use_case)
-    except MLForgeError as error:
-        _log.warning("%s; `mlforge models reconcile` repairs the alias", error)

@@ -1,52 +1,183 @@
-"""MLflow's alias `champion` follows the release ledger."""
+"""MLflow follows the release ledger: the alias `champion`, the tags of the versions, and the champion's files.
+
+The ledger decides, and MLflow shows it. Whoever changes MLflow by hand changes what is shown, not who is champion: it
+is put right here, and a row in `ledger.repairs` says what was found.
+"""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field, replace
 
 from mlforge.db import connect, ledger
-from mlforge.refs import Release
+from mlforge.errors import MLForgeError, PromotionError
 from mlforge.registry.journal import lock_releases
+from mlforge.registry.model_registry import RESTORES_TAG, ModelRegistry, RegisteredVersion, version_of
+from mlforge.registry.projection import STATE_TAG, Projection, judged_versions
+from mlforge.registry.repairs import Repair, record_repair
+from mlforge.registry.restore import restore_files, restore_version
 from mlforge.spec import UseCase
-from mlforge.tracking import CHAMPION_ALIAS, configure_tracking, tracking_errors
+from mlforge.tracking import CHAMPION_ALIAS
 
 _log = logging.getLogger(__name__)
 
 
-def reconcile_alias(use_case: UseCase) -> bool:
-    """Return whether MLflow's alias had to be changed to name the champion of the ledger.
+def reconcile_releases(use_case: UseCase, *, who: str = "mlforge", run_id: str | None = None) -> tuple[Repair, ...]:
+    """Return what had to be repaired in MLflow so that it shows what the ledger says.
 
-    The lock on the releases is held meanwhile: an older champion can't be written over a newer one.
+    The champion's files are fetched from MLflow's store and compared with the hash in the ledger; what is gone comes
+    back from a copy on this machine. The lock on the releases is held meanwhile: an older champion can't be written
+    over a newer one.
+
+    Args:
+        use_case: Whose champion.
+        who: Who has it repaired, for the ledger.
+        run_id: Run of the orchestrator.
 
     Raises:
-        TerminalError: The champion's model version is gone from MLflow.
+        PromotionError: The champion's model is gone and cannot be restored; all else has been repaired.
         ServiceUnavailableError: MLflow or PostgreSQL does not answer.
     """
+    return _reconcile(use_case, who, run_id, just_released=False)
+
+
+def follow_release(use_case: UseCase, *, who: str, run_id: str | None = None, just_released: bool = True) -> None:
+    """Let MLflow follow a promotion or a rollback.
+
+    The ledger has decided, so a failure here is noted, and repaired later.
+
+    Args:
+        use_case: Whose champion.
+        who: Who promoted or rolled back.
+        run_id: Run of the orchestrator.
+        just_released: Whether the newest release is a new one: that MLflow shows what was before it is no repair then.
+    """
+    try:
+        _reconcile(use_case, who, run_id, just_released=just_released)
+    except MLForgeError as error:
+        _log.warning("%s; `mlforge models reconcile` lets MLflow follow", error)
+
+
+def _reconcile(use_case: UseCase, who: str, run_id: str | None, *, just_released: bool) -> tuple[Repair, ...]:
     with connect() as connection:
         lock_releases(connection, use_case.name)
-        champion = ledger.newest_record(connection, use_case.name)
-        return _set_alias(use_case, champion.release if champion else None)
+        records = ledger.journal(connection, use_case.name)
+        judged = judged_versions(connection, use_case.name)
+        follower = _Follower(
+            use_case,
+            Projection.of(records, judged),
+            Projection.of(records[:-1], judged) if just_released else None,
+        )
+        lost = follower.follow(records[-1] if records else None)
+        champion = follower.wanted.champion
+        for repair in follower.repairs:
+            record_repair(
+                connection,
+                repair,
+                use_case=use_case.name,
+                release_id=champion.release_id if champion else None,
+                who=who,
+                run_id=run_id,
+            )
+    if lost is not None:
+        raise lost
+    return tuple(follower.repairs)
 
 
-def _set_alias(use_case: UseCase, champion: Release | None) -> bool:
-    configure_tracking()
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
+@dataclass
+class _Follower:
+    """One walk through MLflow.
 
-    client = MlflowClient()
-    with tracking_errors("the alias cannot be set", where=use_case.name):
-        try:
-            present = client.get_registered_model(use_case.name).aliases.get(CHAMPION_ALIAS)
-        except MlflowException as error:
-            if champion is not None or error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            present = None
-        wanted = str(champion.model_version) if champion else None
-        if (None if present is None else str(present)) == wanted:
-            return False
-        if wanted is None:
-            client.delete_registered_model_alias(use_case.name, CHAMPION_ALIAS)
+    Attributes:
+        wanted: What it should show.
+        before: What it showed before the release that was made just now; none if there was no such release.
+    """
+
+    use_case: UseCase
+    wanted: Projection
+    before: Projection | None
+    repairs: list[Repair] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.registry = ModelRegistry(self.use_case)
+        self.versions = self.registry.versions()
+
+    def follow(self, champion: ledger.ReleaseRecord | None) -> PromotionError | None:
+        """Put everything right; return why the champion's files could not be."""
+        lost = None
+        if champion is None:
+            self._alias(None)
         else:
-            client.set_registered_model_alias(use_case.name, CHAMPION_ALIAS, wanted)
-    _log.info("%s: the alias %s named version %s, now %s", use_case.name, CHAMPION_ALIAS, present, wanted)
-    return True
+            source, lost = self._files(champion)
+            # Without files and without a version there is nothing that the alias could name.
+            if lost is None or version_of(self.versions, champion.release) is not None:
+                self._alias(self._version(champion, source))
+        for each in self.versions:
+            self._tags(each)
+        return lost
+
+    def _version(self, champion: ledger.ReleaseRecord, source: str) -> RegisteredVersion:
+        version, repair = restore_version(self.registry, champion, self.versions, source)
+        if repair is not None:
+            self.repairs.append(repair)
+            tags = self.wanted.tags(version.uri, version.number)
+            self.registry.set_tags(version.number, tags)
+            version = replace(version, tags={**version.tags, **tags})
+            self.versions.append(version)
+        return version
+
+    def _files(self, champion: ledger.ReleaseRecord) -> tuple[str, PromotionError | None]:
+        present = version_of(self.versions, champion.release)
+        source = present.source if present else champion.release.uri
+        if self.before is not None:
+            # Loaded a moment ago: its files are there.
+            return source, None
+        try:
+            source, repair = restore_files(self.use_case, self.registry, champion, self.versions)
+        except PromotionError as error:
+            return source, error
+        if repair is not None:
+            self.repairs.append(repair)
+        return source, None
+
+    def _alias(self, version: RegisteredVersion | None) -> None:
+        present, wanted = self.registry.alias(), version.number if version else None
+        if present == wanted:
+            return
+        self.registry.set_alias(wanted)
+        if self.before is not None and present == self._number_before():
+            _log.info("%s: the alias %s names version %s now", self.use_case.name, CHAMPION_ALIAS, wanted)
+            return
+        says = f"version {wanted}" if wanted is not None else "that there is no champion"
+        found = f"version {present}" if present is not None else "no version"
+        message = f"the alias {CHAMPION_ALIAS} named {found}, the ledger says {says}: repaired"
+        self.repairs.append(Repair("alias", found, f"version {wanted}" if wanted else "no version", message))
+
+    def _number_before(self) -> int | None:
+        champion = self.before.champion if self.before else None
+        version = version_of(self.versions, champion) if champion else None
+        return version.number if version else None
+
+    def _tags(self, version: RegisteredVersion) -> None:
+        wanted = self.wanted.tags(version.uri, version.number)
+        if self._is_replaced(version):
+            wanted = {STATE_TAG: "replaced"}
+        changed = {key: value for key, value in wanted.items() if version.tags.get(key) != value}
+        if not changed:
+            return
+        self.registry.set_tags(version.number, changed)
+        before = self.before.tags(version.uri, version.number) if self.before else {}
+        expected = self.before is not None and all(version.tags.get(key) == before.get(key) for key in changed)
+        expected = expected or self._is_replaced(version)
+        # A version that was never released has its tag from here only: nobody has taken it away.
+        if expected or version.uri not in self.wanted.released:
+            return
+        found = ", ".join(f"{key}={version.tags[key]}" if key in version.tags else f"no {key}" for key in changed)
+        now = ", ".join(f"{key}={value}" for key, value in changed.items())
+        message = f"version {version.number} had {found}, the ledger says {now}: repaired"
+        self.repairs.append(Repair("tags", found, now, message))
+
+    def _is_replaced(self, version: RegisteredVersion) -> bool:
+        """Return whether another version stands for the same model, because this one's files were lost."""
+        same = [each for each in self.versions if each.uri == version.uri and RESTORES_TAG in each.tags]
+        return bool(same) and same[-1].number != version.number

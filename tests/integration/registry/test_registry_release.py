@@ -184,6 +184,8 @@ def test_the_ledger_refuses_a_second_follower_even_without_the_lock(
         "evidence": {},
         "traffic_plan": {},
         "code_version": "",
+        "version": "1.0.0",
+        "fingerprints": {},
         "run_id": None,
         "who": "eve",
         "why": "",
@@ -200,7 +202,7 @@ import os, signal, sys
 from mlforge import refs, registry
 from mlforge.registry import promote
 from mlforge.spec import load_use_case
-promote.reconcile_alias = lambda use_case: os.kill(os.getpid(), signal.SIGKILL)
+promote.follow_release = lambda use_case, **_: os.kill(os.getpid(), signal.SIGKILL)
 decision = refs.GateDecision.model_validate_json(sys.stdin.read())
 registry.promote_candidate(load_use_case("flight_delays"), decision, who="ann", why="killed")
 """
@@ -220,9 +222,9 @@ def test_a_promoter_that_is_killed_before_the_alias_is_repaired(
     assert champion is not None
     assert champion.model_version == good.model_version
     assert alias() == str(equal.model_version)
-    assert registry.reconcile_alias(use_case)
+    assert registry.reconcile_releases(use_case)
     assert alias() == str(good.model_version)
-    assert not registry.reconcile_alias(use_case)
+    assert not registry.reconcile_releases(use_case)
     assert registry.promote_candidate(use_case, decision, who="ann", why="again") == champion
 
 
@@ -241,7 +243,7 @@ def test_the_ledger_stands_when_mlflow_is_away(
             patch.undo()
             get_settings.cache_clear()
     assert ledger.champion("flight_delays") == release
-    registry.reconcile_alias(use_case)
+    registry.reconcile_releases(use_case)
     assert alias() == str(good.model_version)
 
 
