@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from mlforge.examples import load_examples
-from mlforge.refs import Candidate, TrainingSet, Tuning, code_version
+from mlforge.refs import Candidate, TrainingSet, Tuning
 from mlforge.spec import UseCase
 from mlforge.training.fitting import fit_model
 from mlforge.training.plan import FitPlan
-from mlforge.training.run import attempt_key, find_run, finished_candidate, log_fit, open_run
+from mlforge.training.tracking import Attempt, find_run, finished_candidate, log_fit, mark_abandoned_runs, open_run
+from mlforge.training.tracking.resources import ResourceMeter
 
 
 def train_candidate(use_case: UseCase, given: TrainingSet | Tuning, *, run_id: str | None = None) -> Candidate:
@@ -23,26 +24,17 @@ def train_candidate(use_case: UseCase, given: TrainingSet | Tuning, *, run_id: s
 
     Raises:
         TrainingError: Too few rows, labels that are all the same or are none, or parameters that cannot be used.
+        RetryableError: The upload of the model was cut short.
         ServiceUnavailableError: MLflow does not answer.
     """
-    code = code_version(use_case.folder)
     training_set = given.training_set if isinstance(given, Tuning) else given
-    plan = FitPlan.of(use_case, given)
-    attempt = attempt_key(use_case, training_set, code, plan)
-    earlier = find_run(use_case, attempt)
-    if earlier is not None:
-        candidate = finished_candidate(use_case, training_set, earlier, code)
-        if candidate is not None:
-            return candidate
-    tags = {
-        "mlforge.partition_key": training_set.partition_key,
-        "mlforge.as_of": training_set.as_of.isoformat(),
-        "mlforge.training_set": training_set.uri,
-        "mlforge.training_set_hash": training_set.content_hash,
-        "mlforge.code_version": code,
-        "mlforge.orchestrator_run": run_id or "",
-        **{f"mlforge.publication.{name}": str(row) for name, row in training_set.publications.items()},
-    }
-    fitted = fit_model(use_case, load_examples(use_case, training_set), plan)
-    with open_run(use_case, training_set, attempt, resumed=earlier, tags=tags) as run:
-        return log_fit(use_case, training_set, run, fitted)
+    attempt = Attempt.of(use_case, training_set, FitPlan.of(use_case, given))
+    mark_abandoned_runs(use_case)
+    earlier = find_run(attempt)
+    candidate = finished_candidate(attempt, earlier) if earlier is not None else None
+    if candidate is not None:
+        return candidate
+    with ResourceMeter() as used:
+        fitted = fit_model(use_case, load_examples(use_case, training_set), attempt.plan)
+    with open_run(attempt, resumed=earlier, run_id=run_id) as run:
+        return log_fit(attempt, run, fitted, used, resumed=earlier is not None)

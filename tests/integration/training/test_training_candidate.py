@@ -58,7 +58,10 @@ def test_the_run_says_where_it_came_from(candidate: Candidate, training_set: Tra
     for name in ("train_auc", "validation_log_loss", "test_brier", "baseline_logistic_regression_auc"):
         assert name in run.data.metrics
     files = {file.path for file in MlflowClient().list_artifacts(candidate.run_id)}
-    assert {"feature_importance.json", "calibration.png"} <= files
+    assert {"feature_importance.json", "environment.json", "origin.json", "plots"} <= files
+    plots = {file.path for file in MlflowClient().list_artifacts(candidate.run_id, "plots")}
+    drawn = ("calibration", "roc", "precision_recall", "metric_over_time", "feature_effects")
+    assert plots == {f"plots/{name}.png" for name in drawn}
 
 
 def test_the_model_is_registered_with_signature_and_versions(candidate: Candidate) -> None:
@@ -98,15 +101,15 @@ def test_an_interrupted_attempt_goes_on_in_its_own_run(
 ) -> None:
     from mlflow import MlflowClient
 
-    from mlforge.training import run as run_module
+    from mlforge.training.tracking import run_log
 
     training_set = make_training_set(use_case, last="2013-03-20", days=40)
 
-    def interrupt(*_: object) -> int:
+    def interrupt(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "_register", interrupt)
+        patch.setattr(run_log, "register_model", interrupt)
         with pytest.raises(KeyboardInterrupt):
             training.train_candidate(use_case, training_set)
     candidate = training.train_candidate(use_case, training_set)
