@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -57,13 +57,22 @@ def line_chart(axis: Sequence[str], lines: Sequence[Line], *, label: str, digits
     )
 
 
-def interval_chart(rows: Sequence[tuple[str, float, float, float]], *, limit: float | None, label: str) -> str:
+def interval_chart(
+    rows: Sequence[tuple[str, float, float, float]],
+    *,
+    limit: float | None,
+    label: str,
+    digits: int | None = None,
+    failed: Collection[str] | None = None,
+) -> str:
     """Return a chart of intervals, one per row, around zero.
 
     Args:
         rows: Name, lower end, middle, upper end.
         limit: Where a line marks the margin; None for none.
         label: What is drawn, for those who cannot see it.
+        digits: Behind the point, at a scale below the intervals; None for no scale.
+        failed: Names of rows that stand out; None for those that lie wholly beyond the margin.
     """
     if not rows:
         return ""
@@ -83,12 +92,21 @@ def interval_chart(rows: Sequence[tuple[str, float, float, float]], *, limit: fl
         )
     for number, (name, lower, middle, upper) in enumerate(rows):
         y = number * line_height + line_height / 2 + 4
-        color = "var(--bad)" if limit is not None and lower > limit else "var(--c0)"
+        beyond = limit is not None and lower > limit if failed is None else name in failed
+        color = "var(--bad)" if beyond else "var(--c0)"
         marks.append(
             f'<text x="0" y="{y + 4:.1f}">{escape(name)}</text>'
             f'<line x1="{place(lower):.1f}" x2="{place(upper):.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{color}" '
             f'stroke-width="3"/><circle cx="{place(middle):.1f}" cy="{y:.1f}" r="4.5" fill="{color}"/>'
         )
+    if digits is not None:
+        for number in range(7):
+            value = low + (high - low) * number / 6
+            anchor = "start" if number == 0 else "middle"
+            marks.append(
+                f'<text x="{place(value):.1f}" y="{height + 14}" text-anchor="{anchor}">{value:+.{digits}f}</text>'
+            )
+        height += 20
     return f'<svg viewBox="0 0 {_WIDTH + 16} {height}" role="img" aria-label="{escape(label)}">{"".join(marks)}</svg>'
 
 

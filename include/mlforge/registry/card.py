@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from mlforge import storage
 from mlforge.refs import Candidate, Release
+from mlforge.registry.checks import Check, Group
 from mlforge.registry.comparison import Comparison
 
-
-class Check(BaseModel):
-    """One rule of the gate and whether the candidate keeps it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    passed: bool
-    detail: str
+__all__ = ["Check", "PromotionCard", "page_uri"]
 
 
 class PromotionCard(BaseModel):
@@ -30,6 +23,7 @@ class PromotionCard(BaseModel):
         window: First and last instant of the test rows, UTC.
         gates: The rules, as use_case.yaml says them.
         champion: Champion at that moment, None for a first candidate.
+        segments: Groups of the guardrails.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +34,7 @@ class PromotionCard(BaseModel):
     candidate: Candidate
     champion: Release | None
     comparison: Comparison | None
+    segments: tuple[Group, ...] = ()
     metrics: dict[str, float]
     champion_metrics: dict[str, float] | None
     rows: int
@@ -52,12 +47,34 @@ class PromotionCard(BaseModel):
         failed = tuple(check.detail for check in self.checks if not check.passed)
         return failed or tuple(check.detail for check in self.checks)
 
-    def store(self) -> tuple[Self, str, str]:
-        """Store the card as JSON and Markdown; return it with the Markdown's URI and hash."""
-        folder = f"promotion_cards/{self.use_case}"
-        storage.put_bytes(folder, self.json_text().encode(), ".json")
-        uri, digest = storage.put_bytes(folder, self.markdown().encode(), ".md")
-        return self, uri, digest
+    @property
+    def verdict(self) -> str:
+        """What was decided, in words."""
+        return f"version {self.candidate.model_version} {'passed' if self.passed else 'was refused'}"
+
+    @property
+    def against(self) -> str:
+        """What it was compared with, in words."""
+        champion = self.champion
+        return f"release {champion.release_id} (version {champion.model_version})" if champion else "no champion yet"
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Who → name of a score → the score: candidate, champion, baselines."""
+        found = {"candidate": self.metrics}
+        if self.champion_metrics is not None:
+            found["champion"] = self.champion_metrics
+        return found | {name.replace("_", " "): scores for name, scores in self.candidate.baselines.items()}
+
+    def says_the_same_as(self, other: Self) -> bool:
+        """Return whether two cards differ at most in what a clock measured."""
+        return self._settled() == other._settled()
+
+    def _settled(self) -> Self:
+        checks = tuple(
+            check.model_copy(update={"detail": "", "figures": {}}) if check.measured else check for check in self.checks
+        )
+        return self.model_copy(update={"checks": checks})
 
     def json_text(self) -> str:
         """Return the card as JSON, keys sorted."""
@@ -65,19 +82,20 @@ class PromotionCard(BaseModel):
 
     def markdown(self) -> str:
         """Return the card as Markdown."""
-        candidate, champion = self.candidate, self.champion
-        against = f"release {champion.release_id} (version {champion.model_version})" if champion else "no champion yet"
+        candidate = self.candidate
         lines = [
-            f"# {self.use_case}: version {candidate.model_version} {'passed' if self.passed else 'was refused'}",
+            f"# {self.use_case}: {self.verdict}",
             "",
             f"Trained on `{candidate.training_set.content_hash[:12]}`, as of {candidate.training_set.as_of:%Y-%m-%d}; "
-            f"compared with {against} on {self.rows:,} rows from {self.window[0]} to {self.window[1]} UTC.",
+            f"compared with {self.against} on {self.rows:,} rows from {self.window[0]} to {self.window[1]} UTC.",
             "",
-            "| rule | kept | figures |",
-            "|---|---|---|",
-            *(f"| {check.name} | {'yes' if check.passed else '**no**'} | {check.detail} |" for check in self.checks),
+            *_table(
+                ["rule", "kept", "figures"],
+                ([check.name, "yes" if check.passed else "**no**", check.detail] for check in self.checks),
+            ),
             "",
             *_score_table(self),
+            *_group_table(self),
             "",
             f"Model `{candidate.uri}`, content `{candidate.content_hash}`, code `{candidate.code_version}`, "
             f"MLflow run `{candidate.run_id}`.",
@@ -86,14 +104,39 @@ class PromotionCard(BaseModel):
         return "\n".join(lines)
 
 
+def page_uri(card_uri: str) -> str:
+    """Return the address of a card's page from that of its Markdown."""
+    return card_uri.removesuffix(".md") + ".html"
+
+
 def _score_table(card: PromotionCard) -> list[str]:
-    columns = {"candidate": card.metrics}
-    if card.champion_metrics is not None:
-        columns["champion"] = card.champion_metrics
-    columns.update({name.replace("_", " "): scores for name, scores in card.candidate.baselines.items()})
-    head = [f"| score | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
-    rows = []
-    for metric in card.metrics:
-        cells = [f"{scores[metric]:.4f}" if metric in scores else "" for scores in columns.values()]
-        rows.append(f"| {metric} | {' | '.join(cells)} |")
-    return head + rows
+    columns = card.scores
+    rows = (
+        [metric, *(f"{scores[metric]:.4f}" if metric in scores else "" for scores in columns.values())]
+        for metric in card.metrics
+    )
+    return _table(["score", *columns], rows)
+
+
+def _group_table(card: PromotionCard) -> list[str]:
+    judged = [group for group in card.segments if group.judged]
+    if not judged:
+        return []
+    rows = (
+        [
+            group.by,
+            group.value,
+            f"{group.rows:,}",
+            f"{group.difference:+.4f}",
+            f"{group.lower:+.4f} to {group.upper:+.4f}",
+            f"{group.margin:g}",
+            "**no**" if group.worse else "yes",
+        ]
+        for group in judged
+    )
+    return ["", *_table(["by", "group", "rows", "difference", "interval", "margin", "kept"], rows)]
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
+    lines = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
+    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *lines]

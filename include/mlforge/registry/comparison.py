@@ -6,11 +6,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mlforge.metrics import Vector, from_mean, losses
+from mlforge.registry.resampling import SEED, Clusters, resample_difference, resampled_means
 from mlforge.spec.gates import Gates
-
-SEED = 20130101
-# Rows times samples that are held in memory at once.
-_CHUNK = 2_000_000
 
 
 class Comparison(BaseModel):
@@ -20,7 +17,10 @@ class Comparison(BaseModel):
         difference: Over all rows.
         lower: Lower end of the paired bootstrap interval.
         upper: Its upper end.
-        margin: The upper end may not be above it.
+        margin: How far above zero the upper end may be; for superiority it must be below zero.
+        rule: `non_inferiority` or `superiority`.
+        resample: What was drawn: `row`, `hour` or `day`.
+        units: How many of these there were.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,51 +35,66 @@ class Comparison(BaseModel):
     rows: int
     samples: int
     confidence: float
+    rule: str = "non_inferiority"
+    resample: str = "row"
+    units: int = 0
 
     @property
     def non_inferior(self) -> bool:
         """Whether the challenger is not worse than the champion by more than the margin."""
         return self.upper <= self.margin
 
+    @property
+    def superior(self) -> bool:
+        """Whether the challenger is surely better than the champion."""
+        return self.upper < 0
 
-def compare_scores(gates: Gates, labels: Vector, *, challenger: Vector, champion: Vector) -> Comparison:
-    """Return the comparison of two models' predictions for the same rows, shape (n_rows,) each.
+    @property
+    def passed(self) -> bool:
+        """Whether the challenger keeps the rule."""
+        return self.superior if self.rule == "superiority" else self.non_inferior
+
+
+def compare_scores(
+    gates: Gates, labels: Vector, *, challenger: Vector, champion: Vector, clusters: Clusters | None = None
+) -> Comparison:
+    """Return the comparison of two models' predictions for the same rows, shape (n_rows,) each."""
+    first, second = (losses(gates.metric, labels, values) for values in (challenger, champion))
+    return compare_losses(gates, challenger=first, champion=second, clusters=clusters)
+
+
+def compare_losses(
+    gates: Gates, *, challenger: Vector, champion: Vector, clusters: Clusters | None = None
+) -> Comparison:
+    """Return the comparison of two models by their losses of the same rows, shape (n_rows,) each.
+
+    Args:
+        gates: Metric, rule, margin, alpha and number of resamples.
+        challenger: Loss of each row.
+        champion: Likewise.
+        clusters: Which hour or day each row is in, where these are drawn as a whole; at least two of them.
 
     Source: Efron and Tibshirani, An introduction to the bootstrap, 1993: the percentile interval of paired differences.
     """
-    first, second = (losses(gates.metric, labels, values) for values in (challenger, champion))
-    own, other = (float(from_mean(gates.metric, values.mean())) for values in (first, second))
-    differences = _bootstrap_differences(gates, first, second)
-    lower, upper = np.quantile(differences, [gates.alpha, 1 - gates.alpha])
+    found = resample_difference(gates.metric, challenger, champion, clusters, samples=gates.bootstrap_samples)
+    lower, upper = found.interval(gates.alpha)
     return Comparison(
         metric=gates.metric,
-        challenger=own,
-        champion=other,
-        difference=own - other,
-        lower=float(lower),
-        upper=float(upper),
+        challenger=float(from_mean(gates.metric, challenger.mean())),
+        champion=float(from_mean(gates.metric, champion.mean())),
+        difference=found.difference,
+        lower=lower,
+        upper=upper,
         margin=gates.non_inferiority_margin,
-        rows=len(labels),
+        rows=len(challenger),
         samples=gates.bootstrap_samples,
         confidence=1 - 2 * gates.alpha,
+        rule=gates.rule,
+        resample=gates.resample,
+        units=found.units,
     )
-
-
-def _bootstrap_differences(gates: Gates, first: Vector, second: Vector) -> Vector:
-    """Return the difference of the metric in each resample, the same rows for both models, shape (samples,)."""
-    if gates.metric == "rmse":  # no mean of losses: the root comes after the mean
-        own, other = (bootstrap_means(values, samples=gates.bootstrap_samples) for values in (first, second))
-        return from_mean("rmse", own) - from_mean("rmse", other)
-    return bootstrap_means(first - second, samples=gates.bootstrap_samples)
 
 
 def bootstrap_means(values: Vector, *, samples: int, seed: int = SEED) -> Vector:
     """Return the mean of each resample of the values, shape (samples,); the same seed gives the same means."""
-    generator = np.random.default_rng(seed)
-    means = np.empty(samples)
-    step = max(1, _CHUNK // len(values))
-    for first in range(0, samples, step):
-        count = min(step, samples - first)
-        chosen = generator.integers(0, len(values), size=(count, len(values)), dtype=np.int32)
-        means[first : first + count] = values[chosen].mean(axis=1)
-    return means
+    return np.ravel(resampled_means(values[:, None], None, samples=samples, seed=seed))

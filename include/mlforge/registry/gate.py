@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from mlforge import storage
 from mlforge.db import connect, ledger, lock_partition
-from mlforge.errors import MLForgeError, PromotionError
-from mlforge.examples import Examples, load_examples, split_by_time
-from mlforge.metrics import Vector, measure
+from mlforge.errors import MLForgeError, PromotionError, TerminalError
+from mlforge.examples import load_examples, split_by_time
 from mlforge.models import load_model
 from mlforge.refs import Candidate, GateDecision, Release
-from mlforge.registry.card import Check, PromotionCard
-from mlforge.registry.comparison import Comparison, compare_scores
+from mlforge.registry.card import PromotionCard
+from mlforge.registry.card_page import card_page
+from mlforge.registry.checks import Evidence, predict, run_checks
+from mlforge.scoring import ScoringModel
 from mlforge.spec import UseCase
 from mlforge.tracking import configure_tracking, tracking_errors
 
@@ -26,12 +29,13 @@ _log = logging.getLogger(__name__)
 def gate_candidate(use_case: UseCase, candidate: Candidate, *, run_id: str | None = None) -> GateDecision:
     """Return whether a candidate may become champion, written to the ledger with all figures.
 
-    The candidate must beat the baselines, keep the limit of its calibration error or its bias and, where there is a
-    champion, be no worse than it by more than the margin on the candidate's own test days. Asked again with the same
-    outcome, nothing new is written.
+    The candidate must keep every rule of `gates` on its own test days: beside simple baselines, beside the champion
+    over all rows and in each group, by its labels, its cost and the state of its data. Asked again with the same
+    outcome, nothing new is written. A score that is no number is a refusal, not an error.
 
     Raises:
-        PromotionError: The candidate has not been evaluated.
+        PromotionError: The candidate has not been evaluated, the champion's model cannot be read, or `gates` names a
+            column that the training set lacks.
         TerminalError: A model or the training set is gone.
         ServiceUnavailableError: MLflow or PostgreSQL does not answer.
     """
@@ -42,8 +46,11 @@ def gate_candidate(use_case: UseCase, candidate: Candidate, *, run_id: str | Non
             hint="run the stage evaluate first",
         )
     champion = ledger.champion(use_case.name)
-    card, uri, digest = _judge(use_case, candidate, champion).store()
-    _record(card, uri, run_id)
+    card = _judge(use_case, _without_nan(candidate), champion)
+    uri, digest = _store(card)
+    earlier = _record(card, uri, run_id)
+    if earlier is not None:
+        return earlier
     _log_card(card)
     return _decision(card, uri, digest)
 
@@ -57,9 +64,30 @@ def find_decision(use_case: UseCase, model_version: int) -> GateDecision:
     with connect() as connection:
         row = newest_decision(connection, use_case.name, model_version)
     if row is None:
-        raise PromotionError(
-            f"the gate has not seen version {model_version}", where=use_case.name, hint="run the stage gate first"
-        )
+        raise _unseen(use_case, model_version)
+    return _recorded(row)
+
+
+def find_card(use_case: UseCase, model_version: int) -> PromotionCard:
+    """Return the promotion card of the newest decision about a model version.
+
+    Raises:
+        PromotionError: The gate has not seen it.
+    """
+    with connect() as connection:
+        row = newest_decision(connection, use_case.name, model_version)
+    if row is None:
+        raise _unseen(use_case, model_version)
+    return PromotionCard.model_validate(row["evidence"])
+
+
+def _unseen(use_case: UseCase, model_version: int) -> PromotionError:
+    return PromotionError(
+        f"the gate has not seen version {model_version}", where=use_case.name, hint="run the stage gate first"
+    )
+
+
+def _recorded(row: dict[str, Any]) -> GateDecision:
     uri = str(row["card_uri"])
     # The file is named after its hash.
     digest = uri.rsplit("/", 1)[1].removesuffix(".md")
@@ -82,72 +110,79 @@ def _decision(card: PromotionCard, uri: str, digest: str) -> GateDecision:
 
 
 def _judge(use_case: UseCase, candidate: Candidate, champion: Release | None) -> PromotionCard:
-    test = split_by_time(use_case, load_examples(use_case, candidate.training_set))["test"]
-    scores = _score(use_case, candidate.uri, test)
-    metrics = measure(use_case.task, test.labels, scores)
-    checks = _check_alone(use_case, candidate, metrics)
-    comparison, champion_metrics = None, None
-    if champion is not None:
-        champion_scores = _score(use_case, champion.uri, test)
-        champion_metrics = measure(use_case.task, test.labels, champion_scores)
-        comparison = compare_scores(use_case.gates, test.labels, challenger=scores, champion=champion_scores)
-        checks.append(_check_champion(champion, comparison))
+    examples = load_examples(use_case, candidate.training_set)
+    test = split_by_time(use_case, examples)["test"]
+    model = load_model(use_case, candidate.uri)
+    evidence = Evidence(
+        use_case=use_case,
+        candidate=candidate,
+        examples=examples,
+        test=test,
+        model=model,
+        own=predict(use_case, model, test),
+        champion=champion,
+        theirs=None if champion is None else predict(use_case, _load_champion(use_case, champion), test),
+    )
+    checks, groups = run_checks(evidence)
     return PromotionCard(
         use_case=use_case.name,
         passed=all(check.passed for check in checks),
         checks=tuple(checks),
         candidate=candidate,
         champion=champion,
-        comparison=comparison,
-        metrics=metrics,
-        champion_metrics=champion_metrics,
+        comparison=evidence.comparison,
+        segments=groups,
+        metrics=evidence.own.metrics,
+        champion_metrics=None if evidence.theirs is None else evidence.theirs.metrics,
         rows=len(test),
         window=(f"{test.times[0]}"[:16], f"{test.times[-1]}"[:16]),
         gates=use_case.gates.model_dump(mode="json"),
     )
 
 
-def _score(use_case: UseCase, uri: str, test: Examples) -> Vector:
-    model = load_model(use_case, uri)
-    return model.score(test.columns(model.feature_names))
+def _load_champion(use_case: UseCase, champion: Release) -> ScoringModel:
+    """Return the champion's model.
+
+    Raises:
+        PromotionError: It is gone or cannot be read, nowhere on this machine either.
+        ServiceUnavailableError: MLflow does not answer.
+    """
+    try:
+        return load_model(use_case, champion.uri)
+    except TerminalError as error:
+        raise PromotionError(
+            f"the champion, version {champion.model_version} of release {champion.release_id}, cannot be read, so "
+            "nothing can be compared with it; nothing was decided",
+            where=use_case.name,
+            evidence=[error],
+            hint=f"bring its files back, or `mlforge models rollback --use-case {use_case.name}` makes the model "
+            "before it champion; then run the stage gate again",
+        ) from error
 
 
-def _check_alone(use_case: UseCase, candidate: Candidate, metrics: dict[str, float]) -> list[Check]:
-    gates, checks = use_case.gates, []
-    own = metrics[gates.metric]
-    for baseline in gates.beat_baselines:
-        other = candidate.baselines[baseline][gates.metric]
-        sign = "<" if own < other else "≥"
-        detail = f"{gates.metric} {own:.4f} {sign} {other:.4f} of {baseline}"
-        checks.append(Check(name=f"beats {baseline}", passed=own < other, detail=detail))
-    for name, limit, score, text in (
-        ("calibrated", gates.maximum_calibration_error, "ece", "calibration error"),
-        ("unbiased", gates.maximum_relative_bias, "relative_bias", "mean error as a share of the mean outcome"),
-    ):
-        if limit is not None:
-            checks.append(_check_limit(name, limit, metrics.get(score), text))
-    return checks
+def _without_nan(candidate: Candidate) -> Candidate:
+    """Return the candidate with only those scores that are numbers: the ledger's JSON knows no NaN."""
+
+    def finite(scores: dict[str, float]) -> dict[str, float]:
+        return {name: value for name, value in scores.items() if math.isfinite(value)}
+
+    baselines = {name: finite(scores) for name, scores in candidate.baselines.items()}
+    cleaned = {"metrics": finite(candidate.metrics), "baselines": baselines}
+    same = cleaned == {"metrics": candidate.metrics, "baselines": candidate.baselines}
+    return candidate if same else candidate.model_copy(update=cleaned)
 
 
-def _check_limit(name: str, limit: float, value: float | None, text: str) -> Check:
-    if value is None:
-        return Check(name=name, passed=False, detail=f"{text} cannot be told: the mean outcome is zero")
-    kept = abs(value) <= limit
-    return Check(name=name, passed=kept, detail=f"{text} {value:.4f} {'≤' if kept else '>'} {limit}")
+def _store(card: PromotionCard) -> tuple[str, str]:
+    """Store the card as JSON, as Markdown and, beside that, as a page; return the Markdown's URI and hash."""
+    folder = f"promotion_cards/{card.use_case}"
+    storage.put_bytes(folder, card.json_text().encode(), ".json")
+    uri, digest = storage.put_bytes(folder, card.markdown().encode(), ".md")
+    storage.put_named(f"{folder}/{digest}.html", card_page(card).encode())
+    return uri, digest
 
 
-def _check_champion(champion: Release, comparison: Comparison) -> Check:
-    kept = comparison.non_inferior
-    detail = (
-        f"{comparison.metric} {comparison.challenger:.4f} against {comparison.champion:.4f} of release "
-        f"{champion.release_id}: difference {comparison.difference:+.4f}, {comparison.confidence:.0%} interval "
-        f"{comparison.lower:+.4f} to {comparison.upper:+.4f}, upper end {'≤' if kept else '>'} {comparison.margin}"
-    )
-    return Check(name="no worse than the champion", passed=kept, detail=detail)
-
-
-def _record(card: PromotionCard, uri: str, run_id: str | None) -> None:
-    """Write the decision to the ledger unless the newest one about the version is this one."""
+def _record(card: PromotionCard, uri: str, run_id: str | None) -> GateDecision | None:
+    """Write the decision to the ledger; return the newest one about the version instead if it says the same."""
     row: dict[str, Any] = {
         "use_case": card.use_case,
         "partition_key": card.candidate.partition_key,
@@ -163,8 +198,8 @@ def _record(card: PromotionCard, uri: str, run_id: str | None) -> None:
     with connect() as connection:
         lock_partition(connection, card.use_case, "gate")
         newest = newest_decision(connection, card.use_case, card.candidate.model_version)
-        if newest is not None and newest["card_uri"] == uri:
-            return
+        if newest is not None and PromotionCard.model_validate(newest["evidence"]).says_the_same_as(card):
+            return _recorded(newest)
         connection.execute(
             """
             INSERT INTO ledger.gate_decisions (use_case, partition_key, model_name, model_version, champion_release,
@@ -174,6 +209,7 @@ def _record(card: PromotionCard, uri: str, run_id: str | None) -> None:
             """,
             row,
         )
+    return None
 
 
 def newest_decision(connection: psycopg.Connection[Any], use_case: str, model_version: int) -> dict[str, Any] | None:
@@ -196,6 +232,7 @@ def _log_card(card: PromotionCard) -> None:
             client = MlflowClient()
             client.log_text(card.candidate.run_id, card.markdown(), "promotion_card.md")
             client.log_text(card.candidate.run_id, card.json_text(), "promotion_card.json")
+            client.log_text(card.candidate.run_id, card_page(card), "promotion_card.html")
             client.set_tag(card.candidate.run_id, "mlforge.gate", "passed" if card.passed else "refused")
     except MLForgeError as error:
         _log.warning("%s", error)
