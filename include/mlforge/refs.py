@@ -190,6 +190,35 @@ class TrainingSet(Ref):
     publications: dict[str, int]
 
 
+class PlannedSearch(Ref):
+    """A search that is planned, for one of its workers; `uri` names the study, `content_hash` its settings.
+
+    Attributes:
+        training_set: What is searched on.
+        study: Name of the study that all workers share.
+        workers: How many share it.
+        worker: Which of them this is, from 0.
+        trials: Budget in trials over the whole study; none for no limit.
+        minutes: Budget in minutes from the study's start; none for no limit.
+        finding: Row of `ledger.search_findings` that is used again instead of a search; none to search.
+        note: In words, what is going to happen.
+    """
+
+    training_set: TrainingSet
+    study: str
+    workers: int
+    worker: int = 0
+    trials: int | None = None
+    minutes: float | None = None
+    finding: int | None = None
+    note: str = ""
+
+    @property
+    def shares(self) -> list[PlannedSearch]:
+        """The same search for each of its workers."""
+        return [self.model_copy(update={"worker": worker}) for worker in range(self.workers)]
+
+
 class Tuning(Ref):
     """What a search found, to train with; `uri` names the study, `rows` counts its finished trials.
 

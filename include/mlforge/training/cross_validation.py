@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mlforge.errors import TrainingError
 from mlforge.examples import Examples, split_by_time
 from mlforge.metrics import from_mean, use_case_losses
-from mlforge.scoring import Feature, LogOddsCalibration, Matrix, Vector, raw_scores
+from mlforge.scoring import Calibration, Feature, LogOddsCalibration, Matrix, Predictor, Vector, raw_scores
 from mlforge.spec import UseCase
 from mlforge.training.calibration import Known, calibrate
 from mlforge.training.encoded_columns import EncodedColumns, encode_once
@@ -128,11 +128,47 @@ def fold_losses(
         )
     found: list[float] = []
     for place, fold in enumerate(folds.folds):
-        loss = _loss(use_case, fold.of(use_case, plan.features), plan)
+        loss = fit_fold(use_case, fold.of(use_case, plan.features), plan).loss
         found.append(loss)
         if on_fold is not None:
             on_fold(place, loss)
     return found
+
+
+@dataclass(frozen=True)
+class FittedFold:
+    """A plan, fitted on a fold.
+
+    Attributes:
+        fold: With the columns that the plan takes.
+        predictor: The fitted model.
+        loss: Loss of `gates.metric` on the scored rows.
+        loss_of: The same for other values of these rows, shape (n_asked, n_features).
+    """
+
+    fold: Fold = field(repr=False)
+    predictor: Predictor = field(repr=False)
+    loss: float
+    loss_of: Callable[[Matrix], float] = field(repr=False)
+
+
+def fit_fold(use_case: UseCase, fold: Fold, plan: FitPlan) -> FittedFold:
+    """Return a plan fitted on a fold's columns, calibrated and scored.
+
+    Raises:
+        TrainingError: The plan cannot be fitted, or has a loss that is no number.
+    """
+    metric = use_case.gates.metric
+    fit = try_estimator(
+        use_case, build_estimator(use_case, plan), fold.features, train=fold.train, validation=fold.stopping
+    )
+    calibration = _calibration(use_case, fold, raw_scores(fit.predictor, fold.stopping.matrix, use_case.task))
+
+    def loss_of(matrix: Matrix) -> float:
+        scores = calibration.scores(raw_scores(fit.predictor, matrix, use_case.task))
+        return float(from_mean(metric, use_case_losses(use_case, metric, fold.labels, scores).mean()))
+
+    return FittedFold(fold, fit.predictor, loss_of(fold.asked), loss_of)
 
 
 def _fold(use_case: UseCase, known: Examples, columns: EncodedColumns, days: FoldDays) -> Fold:
@@ -171,20 +207,9 @@ def _require_labels(use_case: UseCase, known: Examples, rows: slice, which: str)
     )
 
 
-def _loss(use_case: UseCase, fold: Fold, plan: FitPlan) -> float:
-    metric = use_case.gates.metric
-    fit = try_estimator(
-        use_case, build_estimator(use_case, plan), fold.features, train=fold.train, validation=fold.stopping
-    )
-    margins, raw = (raw_scores(fit.predictor, matrix, use_case.task) for matrix in (fold.stopping.matrix, fold.asked))
-    scores = _scores(use_case, fold, margins, raw)
-    return float(from_mean(metric, use_case_losses(use_case, metric, fold.labels, scores).mean()))
-
-
-def _scores(use_case: UseCase, fold: Fold, margins: Vector, raw: Vector) -> Vector:
+def _calibration(use_case: UseCase, fold: Fold, margins: Vector) -> Calibration:
     try:
-        calibration = calibrate(use_case, Known(margins, fold.stopping.labels, fold.train.labels))
+        return calibrate(use_case, Known(margins, fold.stopping.labels, fold.train.labels))
     except TrainingError:
         # A trial that is no better than chance is a bad one, no reason to end the search.
-        return LogOddsCalibration(offset=-balance_shift(use_case, fold.train.labels)).scores(raw)
-    return calibration.scores(raw)
+        return LogOddsCalibration(offset=-balance_shift(use_case, fold.train.labels))

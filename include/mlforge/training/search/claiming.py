@@ -1,0 +1,174 @@
+"""Who runs the next trial: one worker at a time asks, so that all together keep to the budget."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from mlforge.db.locks import lock_partition
+from mlforge.refs import PlannedSearch
+from mlforge.training.search.planning import STARTED
+from mlforge.training.search.summaries import CLAIMED, DEFAULT, REASON, repeated
+
+if TYPE_CHECKING:
+    import psycopg
+    from optuna.samplers import BaseSampler
+    from optuna.storages import RDBStorage
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, Trial
+
+# A trial that has killed its workers so often is not tried again: perhaps it takes too much memory.
+MAX_REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that this worker runs.
+
+    Attributes:
+        trial: The trial.
+        seconds_left: Until the study's time is up, none without a limit.
+    """
+
+    trial: Trial
+    seconds_left: float | None
+
+
+class Desk:
+    """Where a worker asks for its next trial.
+
+    Args:
+        study: The study that it shares.
+        storage: Optuna's storage of the study, with heartbeats.
+        connection: In autocommit mode; holds the lock while it asks.
+        planned: Says the budget.
+        seed: Of the sampler.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        storage: RDBStorage,
+        connection: psycopg.Connection[Any],
+        planned: PlannedSearch,
+        *,
+        seed: int,
+    ) -> None:
+        self._study = study
+        self._storage = storage
+        self._connection = connection
+        self._planned = planned
+        self._seed = seed
+
+    def claim(self) -> Claim | Literal["wait", "done"]:
+        """Return the next trial; `wait` while others still run theirs, `done` when the search is finished.
+
+        A worker waits for the others because a trial whose worker was killed is repeated, by whoever is there.
+        """
+        with self._connection.transaction():
+            lock_partition(self._connection, "study", self._planned.study)
+            self._repeat_killed()
+            trials = self._study.get_trials(deepcopy=False)
+            left = self._seconds_left()
+            if self._allowed(trials, left):
+                return Claim(self._ask(trials), left)
+        return "wait" if any(trial.state.name == "RUNNING" for trial in trials) else "done"
+
+    def trial_id(self, trial: Trial) -> int:
+        """Return the id by which the storage knows a trial."""
+        study_id = self._storage.get_study_id_from_name(self._planned.study)
+        return int(self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number))
+
+    def _allowed(self, trials: list[FrozenTrial], left: float | None) -> bool:
+        if left is not None and left <= 0:
+            # Whatever the time: the values of use_case.yaml are tried, so that there is something to train with.
+            return _only_defaults_wait(trials)
+        if self._planned.trials is None:
+            return True
+        again = repeated(trials)
+        spent: int = sum(trial.state.name != "WAITING" and trial.number not in again for trial in trials)
+        return spent < self._planned.trials
+
+    def _ask(self, trials: list[FrozenTrial]) -> Trial:
+        # A seed of its own for each trial: a worker that starts anew must not draw the same values again.
+        begun = sum(trial.state.name != "WAITING" for trial in trials)
+        self._study.sampler = make_sampler(self._seed + begun)
+        trial = self._study.ask()
+        self._storage.record_heartbeat(self.trial_id(trial))
+        trial.set_user_attr(CLAIMED, trial.number)
+        return trial
+
+    def _repeat_killed(self) -> None:
+        """Mark as failed the trials whose workers are silent, and put them at the head of the queue."""
+        import optuna
+        from optuna.storages import RetryHeartbeatStaleTrialCallback
+        from optuna.trial import TrialState
+
+        optuna.storages.fail_stale_trials(self._study)
+        trials = self._study.get_trials(deepcopy=False)
+        for trial in trials:
+            # Killed between its claim and its first heartbeat: nobody is about to give it one, for the lock is ours.
+            if trial.state is TrialState.RUNNING and trial.user_attrs.get(CLAIMED) != trial.number:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+        trials = self._study.get_trials(deepcopy=True)
+        again = repeated(trials)
+        for trial in trials:
+            killed = trial.state is TrialState.FAIL and REASON not in trial.user_attrs and trial.number not in again
+            if killed and len(trial.system_attrs.get("retry_history", [])) < MAX_REPEATS:
+                RetryHeartbeatStaleTrialCallback()(self._study, trial)
+
+    def _seconds_left(self) -> float | None:
+        if self._planned.minutes is None:
+            return None
+        row = self._connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+        now = row[0] if row else 0.0
+        return float(self._study.user_attrs[STARTED]) + self._planned.minutes * 60 - float(now)
+
+
+class Heartbeat:
+    """Says every few seconds that a trial's worker is alive."""
+
+    def __init__(self, storage: RDBStorage, trial_id: int) -> None:
+        self._storage = storage
+        self._trial_id = trial_id
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        from optuna.exceptions import StorageInternalError
+        from sqlalchemy.exc import DBAPIError
+
+        while not self._stop.wait(self._storage.get_heartbeat_interval()):
+            try:
+                self._storage.record_heartbeat(self._trial_id)
+            except (StorageInternalError, DBAPIError):
+                continue  # the trial itself notices a database that is gone for good
+            finally:
+                self._storage.remove_session()
+
+
+def make_sampler(seed: int) -> BaseSampler:
+    """Return the sampler: the tree-structured Parzen estimator, over the parameters of a family together.
+
+    What other workers are trying counts as tried badly, so that they do not all try the same.
+    """
+    import optuna
+
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+
+
+def _only_defaults_wait(trials: list[FrozenTrial]) -> bool:
+    """Return whether no trial is complete, none runs, and the first one that waits is a default."""
+    if any(trial.state.name in ("COMPLETE", "RUNNING") for trial in trials):
+        return False
+    waiting = [trial for trial in trials if trial.state.name == "WAITING"]
+    return bool(waiting) and DEFAULT in waiting[0].user_attrs
