@@ -9,11 +9,12 @@ from typing import Any
 from mlforge import db
 from mlforge.contracts import results
 from mlforge.contracts.impact import Impact, impact_of_all
-from mlforge.contracts.page import facts_table, history_strip, html_page
+from mlforge.contracts.page import contract_page, history_strip
 from mlforge.contracts.policy import Counts
 from mlforge.contracts.rules import Rule
 from mlforge.contracts.translate import translate
 from mlforge.errors import MLForgeError
+from mlforge.pages import Raw, table
 from mlforge.spec import Column, Contract, Dataset, UseCase
 
 _LAST = "9999-12-31"
@@ -35,19 +36,20 @@ def contract_pages(use_case: UseCase) -> dict[str, str]:
     pages = {f"{dataset}.html": _contract_page(use_case, dataset) for dataset in use_case.datasets}
     rows = [
         (
-            f'<a href="{escape(name)}.html">{escape(name)}</a>',
-            escape(use_case.contract(name).version),
-            str(len(use_case.contract(name).columns)),
-            str(len(translate(use_case.contract(name)))),
-            escape(use_case.contract(name).description),
+            Raw(f'<a href="{escape(name)}.html">{escape(name)}</a>'),
+            use_case.contract(name).version,
+            len(use_case.contract(name).columns),
+            len(translate(use_case.contract(name))),
+            use_case.contract(name).description,
         )
         for name in use_case.datasets
     ]
-    body = (
-        f'<h1>Contracts of {escape(use_case.title)}</h1><p class="soft">{escape(use_case.name)}, owned by'
-        f" {escape(use_case.owner)}</p>{facts_table(rows, ['dataset', 'version', 'columns', 'rules', 'about'])}"
-    )
-    return {"index.html": html_page(f"Contracts of {use_case.name}", body), **pages}
+    parts = [
+        f"<h1>Contracts of {escape(use_case.title)}</h1>",
+        f"<p>{escape(use_case.name)}, owned by {escape(use_case.owner)}</p>",
+        table(["dataset", "version", "columns", "rules", "about"], rows),
+    ]
+    return {"index.html": contract_page(f"Contracts of {use_case.name}", parts), **pages}
 
 
 def _contract_page(use_case: UseCase, dataset: str) -> str:
@@ -55,14 +57,15 @@ def _contract_page(use_case: UseCase, dataset: str) -> str:
     rules = translate(contract)
     uses = impact_of_all(use_case, dataset, contract.column_names)
     about = f"<p>{escape(contract.description)}</p>" if contract.description else ""
-    body = (
-        f'<p class="small"><a href="index.html">all contracts</a></p><h1>{escape(use_case.name)}.{escape(dataset)}</h1>'
-        f'<p class="soft">contract {escape(contract.version)} · key {escape(", ".join(contract.key) or "none")}</p>'
-        f"{about}<h2>What becomes of what breaks it</h2>{_policy(declared)}"
-        f"<h2>Newest results</h2>{_newest(use_case, dataset)}"
-        f"<h2>Columns</h2>{_columns(contract, rules, uses)}<h2>Rules</h2>{_rules(contract, rules)}"
-    )
-    return html_page(f"Contract of {use_case.name}.{dataset}", body)
+    parts = [
+        '<p class="small"><a href="index.html">all contracts</a></p>',
+        f"<h1>{escape(use_case.name)}.{escape(dataset)}</h1>",
+        f"<p>contract {escape(contract.version)} · key {escape(', '.join(contract.key) or 'none')}</p>",
+        f"{about}<h2>What becomes of what breaks it</h2>{_policy(declared)}",
+        f"<h2>Newest results</h2>{_newest(use_case, dataset)}",
+        f"<h2>Columns</h2>{_columns(contract, rules, uses)}<h2>Rules</h2>{_rules(contract, rules)}",
+    ]
+    return contract_page(f"Contract of {use_case.name}.{dataset}", parts)
 
 
 def _policy(dataset: Dataset) -> str:
@@ -92,15 +95,15 @@ def _newest(use_case: UseCase, dataset: str) -> str:
 def _columns(contract: Contract, rules: list[Rule], uses: Mapping[str, Impact]) -> str:
     rows = [
         (
-            f"<code>{escape(column.name)}</code>",
-            f"{escape(column.logical_type)}<div class='soft small'>{escape(column.sql_type)}</div>",
-            escape(column.description),
-            _demands(column, contract, rules),
-            _uses(uses[column.name]),
+            _code(column.name),
+            Raw(f"{escape(column.logical_type)}<div class='soft small'>{escape(column.sql_type)}</div>"),
+            column.description,
+            Raw(_demands(column, contract, rules)),
+            Raw(_uses(uses[column.name])),
         )
         for column in contract.columns
     ]
-    return facts_table(rows, ["column", "type", "what it is", "must", "read by"])
+    return table(["column", "type", "what it is", "must", "read by"], rows)
 
 
 def _demands(column: Column, contract: Contract, rules: list[Rule]) -> str:
@@ -141,21 +144,25 @@ def _uses(impact: Impact) -> str:
 
 
 def _rules(contract: Contract, rules: list[Rule]) -> str:
-    rows = [
-        (f"<code>{escape(rule.name)}</code>", escape(rule.severity), _in_words(rule))
+    rows: list[tuple[str, ...]] = [
+        (_code(rule.name), rule.severity, Raw(_in_words(rule)))
         for rule in rules
         if rule.name not in {"event_timestamp.required", "known_at.required"}
     ]
     texts = [rule for rule in contract.quality if rule.get("type") == "text"]
     rows += [
         (
-            f"<code>{escape(str(rule.get('name', 'text')))}</code>",
+            _code(str(rule.get("name", "text"))),
             "for people",
-            escape(str(rule.get("description", ""))),
+            str(rule.get("description", "")),
         )
         for rule in texts
     ]
-    return facts_table(rows, ["rule", "severity", "in words"])
+    return table(["rule", "severity", "in words"], rows)
+
+
+def _code(name: str) -> Raw:
+    return Raw(f"<code>{escape(name)}</code>")
 
 
 def _in_words(rule: Rule) -> str:

@@ -8,36 +8,25 @@ from html import escape
 from typing import Any
 
 from mlforge.ingest.profile import Profile
+from mlforge.pages import card, cards, html_page
 from mlforge.spec import UseCase
 
 _WIDTH, _NARROW, _BAND = 900, 500, 84  # of charts across the page and in a card; height of the latter
 _TOP = 8
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1d2430; --soft: #647084; --line: #dfe4ec; --ground: #f6f7f9; --card: #fff;
-  --bar: #3867d6; --band: #3867d622; --band2: #3867d644; --bad: #d1495b; --warn: #e09f3e; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6eaf2; --soft: #98a3b6; --line: #2c3444; --ground: #12161e;
-  --card: #1a202b; --bar: #7aa2ff; --band: #7aa2ff22; --band2: #7aa2ff44; --bad: #ff6b7d; --warn: #f0b860; } }
-* { box-sizing: border-box } body { margin: 0; background: var(--ground); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif } main { max-width: 1180px; margin: 0 auto; padding: 2rem 1.25rem 4rem }
-h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem }
-p { color: var(--soft); margin: .3rem 0 }
-.facts { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 } .fact, .card { background: var(--card);
-  border: 1px solid var(--line); border-radius: 10px; padding: .8rem 1rem }
-.fact b { display: block; font-size: 1.25rem }
-.fact span { color: var(--soft); font-size: .85rem } .card { margin-bottom: .9rem }
+.panel { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem;
+  margin-bottom: .9rem }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 540px), 1fr)); gap: .9rem }
-.grid .card { margin: 0 } h3 { margin: 0; font-size: 1rem }
-h3 small { font-weight: 400; color: var(--soft); margin-left: .4rem }
-svg { display: block; width: 100%; height: auto } svg text { fill: var(--soft); font: 11px system-ui, sans-serif }
+.grid .panel { margin: 0 } h3 { margin: 0; font-size: 1rem }
+h3 small { font-weight: 400; color: var(--dim); margin-left: .4rem } svg text { font-size: 11px }
 .strip { display: grid; grid-template-columns: 11rem 1fr 4rem; align-items: center; gap: .6rem; font-size: .85rem }
-.strip span:last-child { text-align: right; color: var(--soft) } .strip svg { height: 14px; border-radius: 3px }
-table { border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-numeric: tabular-nums }
-td { padding: .12rem .4rem } td:first-child { max-width: 14rem; overflow: hidden; text-overflow: ellipsis;
-  white-space: nowrap } td:nth-child(2) { width: 55% } td:last-child { text-align: right; color: var(--soft) }
-td i { display: block; height: .7rem; border-radius: 3px; background: var(--bar) } .stats { color: var(--soft);
-  font-size: .82rem; margin: .1rem 0 .4rem }
-.scroll { overflow-x: auto }
+.strip span:last-child { text-align: right; color: var(--dim) } .strip svg { height: 14px; border-radius: 3px }
+.panel table { font-size: .85rem; font-variant-numeric: tabular-nums }
+.panel td { padding: .12rem .4rem; border: 0 } .panel td:first-child { max-width: 14rem; overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap } .panel td:nth-child(2) { width: 55% }
+.panel td:last-child { text-align: right; color: var(--dim) }
+td i { display: block; height: .7rem; border-radius: 3px; background: var(--bar) }
+.stats { font-size: .82rem; margin: .1rem 0 .4rem }
 """
 
 
@@ -53,24 +42,18 @@ def profile_page(use_case: UseCase, dataset: str, profiles: Sequence[Profile]) -
     title = f"{dataset} · {use_case.title}"
     first, last = profiles[0].partition_key, profiles[-1].partition_key
     span = first if first == last else f"{first} to {last}"
+    cells = "".join(_column_card(column.name, column, profiles) for column in contract.columns)
     parts = [
         f"<h1>{escape(dataset)}</h1><p>{escape(use_case.title)} · contract {escape(contract.version)} · {span}</p>",
         _facts(profiles),
-        f'<h2>Rows per partition</h2><div class="card">{_rows_chart(profiles)}</div>',
-        f'<h2>Missing values</h2><div class="card">{_null_strips(contract.column_names, profiles)}</div>',
+        f'<h2>Rows per partition</h2><div class="panel">{_rows_chart(profiles)}</div>',
+        f'<h2>Missing values</h2><div class="panel">{_null_strips(contract.column_names, profiles)}</div>',
         "<h2>Columns</h2><p>Numbers: the median, the middle half and 5 to 95 % over time. Others: the most frequent "
         "values, counted in the partitions where they are among the ten most frequent. Personal columns show no "
         "values.</p>",
-        '<div class="grid">',
-        *(_column_card(column.name, column, profiles) for column in contract.columns),
-        "</div>",
+        f'<div class="grid">{cells}</div>',
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
-    )
+    return html_page(title, parts, style=_STYLE)
 
 
 def _facts(profiles: Sequence[Profile]) -> str:
@@ -83,9 +66,7 @@ def _facts(profiles: Sequence[Profile]) -> str:
         "copies left out": f"{sum(each.rows_duplicate for each in profiles):,}",
         "published again": f"{sum(each.version > 1 for each in profiles):,}",
     }
-    return '<div class="facts">' + "".join(
-        f'<div class="fact"><b>{value}</b><span>{name}</span></div>' for name, value in facts.items()
-    ) + "</div>"  # fmt: skip
+    return cards(*(card(value, name) for name, value in facts.items()))
 
 
 def _rows_chart(profiles: Sequence[Profile]) -> str:
@@ -147,10 +128,10 @@ def _column_card(name: str, column: Any, profiles: Sequence[Profile]) -> str:
     head = f"<h3>{escape(name)}<small>{escape(column.logical_type)}</small></h3>"
     about = escape(column.description or "")
     if column.personal:
-        return f'<div class="card">{head}<p class="stats">{about}</p><p>Personal: no values are kept.</p></div>'
+        return f'<div class="panel">{head}<p class="stats">{about}</p><p>Personal: no values are kept.</p></div>'
     numeric = any("quantiles" in each.columns.get(name, {}) for each in profiles)
     body = _bands(name, profiles) if numeric and len(profiles) > 1 else _top(name, profiles)
-    return f'<div class="card">{head}<p class="stats">{about}{_range(name, profiles)}</p>{body}</div>'
+    return f'<div class="panel">{head}<p class="stats">{about}{_range(name, profiles)}</p>{body}</div>'
 
 
 def _range(name: str, profiles: Sequence[Profile]) -> str:
@@ -183,15 +164,15 @@ def _bands(name: str, profiles: Sequence[Profile]) -> str:
     def point(place: int, value: float) -> str:
         return f"{place * step:.1f},{_BAND - (value - low) / scale * _BAND:.1f}"
 
-    def area(lower: int, upper: int, colour: str) -> str:
+    def area(lower: int, upper: int, opacity: float) -> str:
         there = " ".join(point(place, each[upper]) for place, each in series)
         back = " ".join(point(place, each[lower]) for place, each in reversed(series))
-        return f'<polygon points="{there} {back}" fill="{colour}"/>'
+        return f'<polygon points="{there} {back}" fill="var(--bar)" fill-opacity="{opacity}"/>'
 
     median = " ".join(point(place, each[2]) for place, each in series)
     return (
         f'<svg viewBox="0 -14 {_NARROW} {_BAND + 34}" role="img" aria-label="quantiles of {escape(name)}">'
-        f"{area(0, 4, 'var(--band)')}{area(1, 3, 'var(--band2)')}"
+        f"{area(0, 4, 0.13)}{area(1, 3, 0.27)}"
         f'<polyline points="{median}" fill="none" stroke="var(--bar)" stroke-width="1.6"/>'
         f'<text x="0" y="-3">{_short(high)}</text><text x="0" y="{_BAND + 14}">{_short(low)}</text>'
         f'<text x="{_NARROW}" y="{_BAND + 14}" text-anchor="end">{escape(profiles[-1].partition_key)}</text></svg>'
@@ -211,4 +192,4 @@ def _top(name: str, profiles: Sequence[Profile]) -> str:
         f"<td>{count:,}</td></tr>"
         for value, count in counts.most_common(_TOP)
     )
-    return f'<div class="scroll"><table>{rows}</table></div>'
+    return f'<div class="wide"><table>{rows}</table></div>'

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from html import escape
 
 from mlforge.lineage.graph import LineageGraph, Table
+from mlforge.pages import html_page
 
-# Nothing is loaded or sent: the page works offline and tells nobody.
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-)
 LAYERS = ("source", "warehouse", "features", "training_set", "model", "other")
 _TITLES = {
     "source": "Sources",
@@ -24,33 +21,27 @@ _TITLES = {
 WIDTH, GAP, ROW, HEAD, SPACE, MARGIN, TOP = 292, 100, 19, 30, 22, 24, 44
 _CHARACTERS = 37  # that fit into a box
 
+_POLICY = {"script-src": "'unsafe-inline'"}
 _STYLE = """
-:root { color-scheme: light dark; --page: #f6f7f9; --ink: #1d2430; --faint: #667085; --box: #ffffff; --line: #d5dae3;
-  --head: #eef1f6; --way: #9db1d3; --hot: #1f6feb; --decides: #c2410c; --pick: #dbe8ff; }
-@media (prefers-color-scheme: dark) { :root { --page: #11151c; --ink: #e4e8ef; --faint: #98a2b3; --box: #1a202b;
-  --line: #323b4a; --head: #232b39; --way: #43557a; --hot: #6ea8fe; --decides: #fb923c; --pick: #1f3a66; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 14px/1.5 system-ui, sans-serif; }
-header { padding: 20px 24px 8px; max-width: 1100px; }
-h1 { font-size: 22px; margin: 0 0 4px; }
-p { margin: 0; color: var(--faint); }
-form { padding: 8px 24px 0; display: flex; gap: 12px; align-items: center; flex-wrap: wrap; color: var(--faint); }
-input { font: inherit; color: var(--ink); background: var(--box); border: 1px solid var(--line); border-radius: 6px;
-  padding: 5px 10px; width: 260px; }
-.key { display: inline-flex; gap: 6px; align-items: center; }
-.key i { width: 26px; height: 0; border-top: 2px solid var(--hot); } .key i.d { border-top: 2px dashed var(--decides); }
-main { overflow: auto; padding: 8px 0 24px; }
-svg { display: block; font: 12px/1 ui-monospace, Menlo, Consolas, monospace; }
-.layer { font: 600 13px system-ui, sans-serif; fill: var(--faint); }
-.box { fill: var(--box); stroke: var(--line); } .head { fill: var(--head); stroke: var(--line); }
-.name { font-weight: 600; fill: var(--ink); } .column { fill: var(--ink); } .row { fill: transparent; }
-g.c { cursor: pointer; } g.c:hover .row, g.c.hit .row { fill: var(--pick); } g.c:focus { outline: none; }
-g.c:focus .row { stroke: var(--hot); } g.c.start .row { fill: var(--hot); } g.c.start .column { fill: var(--page); }
-path.w { fill: none; stroke: var(--way); stroke-width: 1; opacity: .55; }
-path.w.d { display: none; stroke: var(--decides); stroke-dasharray: 4 3; }
-.picked path.w { opacity: .08; } .picked g.c:not(.hit):not(.start) .column { opacity: .3; }
-.picked path.w.hit { display: inline; opacity: 1; stroke-width: 1.6; }
-.picked path.w.hit:not(.d) { stroke: var(--hot); }
+:root { --way: #9db1d3; --head: #e9edf4 }
+@media (prefers-color-scheme: dark) { :root { --way: #43557a; --head: #262e3b } }
+body { max-width: none; padding: 0 0 1.5rem }
+header { padding: 1.25rem 24px .5rem; max-width: 1100px }
+form { padding: .5rem 24px 0; display: flex; gap: .8rem; align-items: center; flex-wrap: wrap; color: var(--dim) }
+input[type=search] { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--line);
+  border-radius: 6px; padding: 5px 10px; width: 260px }
+.key { display: inline-flex; gap: 6px; align-items: center } .key i { width: 26px; border-top: 2px solid var(--c0) }
+.key i.d { border-top: 2px dashed var(--c1) } main { overflow: auto; padding: .5rem 0 0 }
+svg .name, svg .column { font: 12px/1 ui-monospace, Menlo, Consolas, monospace; fill: var(--ink) }
+svg .name { font-weight: 600 } svg .layer { font: 600 13px system-ui, sans-serif }
+.box { fill: var(--card); stroke: var(--line) } .head { fill: var(--head); stroke: var(--line) }
+.row { fill: transparent } g.c { cursor: pointer } g.c:hover .row, g.c.hit .row { fill: var(--wash) }
+g.c:focus { outline: none } g.c:focus .row { stroke: var(--c0) } g.c.start .row { fill: var(--c0) }
+svg g.c.start .column { fill: var(--paper) }
+path.w { fill: none; stroke: var(--way); stroke-width: 1; opacity: .55 }
+path.w.d { display: none; stroke: var(--c1); stroke-dasharray: 4 3 } .picked path.w { opacity: .08 }
+.picked g.c:not(.hit):not(.start) .column { opacity: .3 }
+.picked path.w.hit { display: inline; opacity: 1; stroke-width: 1.6 } .picked path.w.hit:not(.d) { stroke: var(--c0) }
 """
 _SCRIPT = """
 const svg = document.querySelector('svg'), said = document.querySelector('#said');
@@ -136,21 +127,18 @@ def render_lineage(graph: LineageGraph, *, title: str, chosen: list[tuple[str, s
     )
     first = [".".join(node) for node in chosen or [] if node[0] in boxes and node[1] in boxes[node[0]].columns]
     marked = json.dumps(first).replace("<", "\\u003c")
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Lineage of {escape(graph.use_case)}</title><style>{_STYLE}</style></head><body>"
+    parts = [
         f"<header><h1>{escape(title)}</h1><p>Where every column of <b>{escape(graph.use_case)}</b> comes from. "
-        "Point at a column to follow it, click to keep it.</p></header>"
+        "Point at a column to follow it, click to keep it.</p></header>",
         '<form><input id="search" type="search" placeholder="Find a column, such as arr_delay" '
-        'aria-label="Find a column"><label><input id="all" type="checkbox" style="width:auto"> also what only '
-        'decides</label><span class="key"><i></i>values are made of it</span>'
-        '<span class="key"><i class="d"></i>it decides which</span><span id="said" role="status"></span></form>'
+        'aria-label="Find a column"><label><input id="all" type="checkbox"> also what only decides</label>'
+        '<span class="key"><i></i>values are made of it</span>'
+        '<span class="key"><i class="d"></i>it decides which</span><span id="said" role="status"></span></form>',
         f'<main><svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="Column lineage">{titles}{_ways(graph, boxes)}{"".join(map(_draw, boxes.values()))}</svg></main>'
-        f'<script type="application/json" id="first">{marked}</script><script>{_SCRIPT}</script></body></html>\n'
-    )
+        f'aria-label="Column lineage">{titles}{_ways(graph, boxes)}{"".join(map(_draw, boxes.values()))}</svg></main>',
+        f'<script type="application/json" id="first">{marked}</script><script>{_SCRIPT}</script>',
+    ]
+    return html_page(f"Lineage of {graph.use_case}", parts, style=_STYLE, policy=_POLICY)
 
 
 def _arrange(graph: LineageGraph) -> dict[str, _Box]:

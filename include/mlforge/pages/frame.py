@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Literal
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+# Nothing is loaded or sent: a page works offline and tells nobody.
+_POLICY = {
+    "default-src": "'none'",
+    "style-src": "'unsafe-inline'",
+    "img-src": "data:",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+}
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2433; --dim: #5d6778; --paper: #fff; --card: #f5f7fa; --line: #dfe4ec;
   --good: #1a7f4b; --bad: #c0392b; --warn: #b26a00; --bar: #4a78c9; --wash: #dbe6f8;
@@ -27,7 +34,8 @@ p { margin: .3rem 0; color: var(--dim) } code { font: .9em ui-monospace, monospa
 th { text-align: left; color: var(--dim); font-weight: 600 }
 th, td { padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-svg { display: block; width: 100%; height: auto } svg text { fill: var(--dim); font: 12px system-ui, sans-serif }
+svg { display: block } svg:not([width]) { width: 100%; height: auto }
+svg text { fill: var(--dim); font: 12px system-ui, sans-serif }
 svg .axis { stroke: var(--line) } svg .zero { stroke: var(--dim); stroke-dasharray: 4 3 }
 .legend { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; color: var(--dim); font-size: .9rem }
 .legend i { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px; margin-right: .4rem }
@@ -42,18 +50,29 @@ class Raw(str):
     __slots__ = ()
 
 
-def html_page(title: str, parts: Iterable[str], *, style: str = "") -> str:
+def policy_tag(more: Mapping[str, str] | None = None) -> str:
+    """Return the tag that closes a page to the network.
+
+    Args:
+        more: Directive → its sources, for a page that needs more than styles and images of its own.
+    """
+    policy = "; ".join(f"{name} {sources}" for name, sources in {**_POLICY, **(more or {})}.items())
+    return f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+
+
+def html_page(title: str, parts: Iterable[str], *, style: str = "", policy: Mapping[str, str] | None = None) -> str:
     """Return a whole page.
 
     Args:
         title: Plain text of the window's title.
         parts: HTML of the body, escaped already; empty parts are left out.
         style: CSS beyond that of all pages.
+        policy: What it needs beyond styles and images of its own, as `policy_tag` takes it.
     """
     body = "\n".join(part for part in parts if part)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"{policy_tag(policy)}\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )

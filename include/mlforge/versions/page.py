@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from html import escape
 
+from mlforge.pages import Raw, card, cards, html_page, table
 from mlforge.versions.diff import Shift, VersionDiff
 from mlforge.versions.metadata import Version
+from mlforge.versions.rows import CellChanges
 from mlforge.versions.shift import NumberSummary
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1d2433; --dim: #5d6778; --paper: #fff; --card: #f5f7fa; --line: #dfe4ec;
-  --added: #1a7f4b; --removed: #c0392b; --changed: #b26a00; --bar: #4a78c9; --wash: #dbe6f8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --dim: #9aa5b5; --paper: #14181f; --card: #1d232d;
-  --line: #313a48; --added: #4cc38a; --removed: #f07d6f; --changed: #e5a13d; --bar: #7ba4ee; --wash: #26395c; } }
-* { box-sizing: border-box }
-body { margin: 0 auto; max-width: 1180px; padding: 2rem 1.5rem 4rem; background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif }
-h1 { font-size: 1.5rem; margin: 0 0 .2rem } h2 { font-size: 1.1rem; margin: 2.4rem 0 .6rem }
-p { margin: .3rem 0; color: var(--dim) }
-code { font: .9em ui-monospace, monospace }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .8rem; margin: 1.4rem 0 }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem }
-.card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums }
-.card span { color: var(--dim) }
-.added b, td.added { color: var(--added) } .removed b, td.removed { color: var(--removed) }
-.changed b, td.changed { color: var(--changed) }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; width: 100% }
-th { text-align: left; color: var(--dim); font-weight: 600 }
-th, td { padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .bar { display: inline-block; height: .6rem; border-radius: 3px; background: var(--bar); vertical-align: baseline }
-svg { display: block } .range { fill: var(--wash) } .box { fill: var(--bar); opacity: .55 }
-.middle { stroke: var(--ink); stroke-width: 2 }
+.range { fill: var(--wash) } .box { fill: var(--bar); opacity: .55 } .middle { stroke: var(--ink); stroke-width: 2 }
 ul { margin: 0; padding-left: 1.1rem } li { margin: 0 }
 """
 _PARTITIONS = 400
@@ -55,14 +33,7 @@ def render_diff(diff: VersionDiff) -> str:
         _examples(diff),
         _files(diff),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</body>\n</html>\n"
-    )
+    return html_page(title, parts, style=_STYLE)
 
 
 def _about(word: str, version: Version) -> str:
@@ -75,17 +46,16 @@ def _about(word: str, version: Version) -> str:
 
 def _cards(diff: VersionDiff) -> str:
     rows = diff.rows
-    figures = [
-        ("added", rows.added, "rows added"),
-        ("removed", rows.removed, "rows removed"),
-        ("changed", rows.changed, "rows changed"),
-        ("", rows.same, "rows the same"),
-        ("", len(diff.partitions), "partitions differ"),
-        ("", diff.unchanged, "partitions the same"),
-    ]
-    cards = (f'<div class="card {kind}"><b>{count:,}</b><span>{text}</span></div>' for kind, count, text in figures)
+    shown = cards(
+        card(f"{rows.added:,}", "rows added", "good"),
+        card(f"{rows.removed:,}", "rows removed", "bad"),
+        card(f"{rows.changed:,}", "rows changed", "warn"),
+        card(f"{rows.same:,}", "rows the same"),
+        card(f"{len(diff.partitions):,}", "partitions differ"),
+        card(f"{diff.unchanged:,}", "partitions the same"),
+    )
     same = "<p>Both hold the same files, byte for byte.</p>" if diff.same else ""
-    return f'<div class="cards">{"".join(cards)}</div>{same}'
+    return shown + same
 
 
 def _columns(diff: VersionDiff) -> str:
@@ -93,11 +63,11 @@ def _columns(diff: VersionDiff) -> str:
     if not columns:
         return ""
     rows = [
-        *((f"<code>{escape(name)}</code>", "added") for name in columns.added),
-        *((f"<code>{escape(name)}</code>", "removed") for name in columns.removed),
-        *((f"<code>{escape(name)}</code>", f"{escape(old)} → {escape(new)}") for name, old, new in columns.retyped),
+        *((_code(name), "added") for name in columns.added),
+        *((_code(name), "removed") for name in columns.removed),
+        *((_code(name), f"{old} → {new}") for name, old, new in columns.retyped),
     ]
-    return "<h2>Columns</h2>" + _table(["column", "change"], rows)
+    return "<h2>Columns</h2>" + table(["column", "change"], rows)
 
 
 def _cells(diff: VersionDiff) -> str:
@@ -108,17 +78,20 @@ def _cells(diff: VersionDiff) -> str:
     key = ", ".join(diff.new.key)
     rows = [
         (
-            f"<code>{escape(name)}</code>",
+            _code(name),
             f"{found.cells:,}",
-            f'<span class="bar" style="width:{max(2, round(120 * found.cells / most))}px"></span>',
-            "<ul>"
-            + "".join(f"<li>{escape(row)}: {escape(old)} → {escape(new)}</li>" for row, old, new in found.examples)
-            + "</ul>",
+            Raw(f'<span class="bar" style="width:{max(2, round(120 * found.cells / most))}px"></span>'),
+            _examples_of(found),
         )
         for name, found in changes
     ]
     text = f"<p>Rows are matched by {escape(key)}. At most five examples per column.</p>"
-    return "<h2>Changed cells</h2>" + text + _table(["column", "#cells", "", "examples"], rows)
+    return "<h2>Changed cells</h2>" + text + table(["column", "cells", "", "examples"], rows, numbers=[1])
+
+
+def _examples_of(found: CellChanges) -> Raw:
+    items = (f"<li>{escape(row)}: {escape(old)} → {escape(new)}</li>" for row, old, new in found.examples)
+    return Raw(f"<ul>{''.join(items)}</ul>")
 
 
 def _shifts(diff: VersionDiff) -> str:
@@ -126,11 +99,11 @@ def _shifts(diff: VersionDiff) -> str:
         return ""
     rows = [
         (
-            f"<code>{escape(shift.column)}</code>",
+            _code(shift.column),
             f"{_figure(shift.old.mean)} → {_figure(shift.new.mean)}",
             "" if shift.in_deviations is None else f"{shift.in_deviations:+.3f}",
             f"{shift.old.nulls:,} → {shift.new.nulls:,}",
-            _boxes(shift),
+            Raw(_boxes(shift)),
         )
         for shift in diff.shifts
     ]
@@ -138,8 +111,8 @@ def _shifts(diff: VersionDiff) -> str:
         "<p>The shift is that of the mean in standard deviations of before. The bars span 5 to 95 % of the values, the "
         "dark part the middle half, the line the median; above before, below after.</p>"
     )
-    heads = ["column", "#mean", "#shift", "#missing", "distribution"]
-    return "<h2>Shifted numbers</h2>" + text + _table(heads, rows)
+    heads = ["column", "mean", "shift", "missing", "distribution"]
+    return "<h2>Shifted numbers</h2>" + text + table(heads, rows, numbers=[1, 2, 3])
 
 
 def _boxes(shift: Shift) -> str:
@@ -174,48 +147,41 @@ def _partitions(diff: VersionDiff) -> str:
         return ""
     rows = [
         (
-            escape(each.partition),
-            escape(each.status),
+            each.partition,
+            each.status,
             *(f"{count:,}" if count else "" for count in (each.added, each.removed, each.changed)),
         )
         for each in diff.partitions[:_PARTITIONS]
     ]
     rest = len(diff.partitions) - _PARTITIONS
     more = f"<p>and {rest:,} more; all are in <code>--json</code></p>" if rest > 0 else ""
-    heads = ["partition", "status", "#rows added", "#removed", "#changed"]
-    return "<h2>Partitions that differ</h2>" + _table(heads, rows) + more
+    heads = ["partition", "status", "rows added", "removed", "changed"]
+    return "<h2>Partitions that differ</h2>" + table(heads, rows, numbers=[2, 3, 4]) + more
 
 
 def _examples(diff: VersionDiff) -> str:
     found = diff.rows
     rows = [
-        *((escape(text), "added") for text in found.added_examples),
-        *((escape(text), "removed") for text in found.removed_examples),
+        *((text, "added") for text in found.added_examples),
+        *((text, "removed") for text in found.removed_examples),
     ]
     if not rows:
         return ""
     text = "<p>At most five of each, from partitions that both have.</p>"
-    return "<h2>Rows added and removed</h2>" + text + _table(["row", "change"], rows)
+    return "<h2>Rows added and removed</h2>" + text + table(["row", "change"], rows)
 
 
 def _files(diff: VersionDiff) -> str:
     rows = [
-        (kind, f"{len(names):,}", escape(", ".join(names[:12])) + (" …" if len(names) > 12 else ""))
+        (kind, f"{len(names):,}", ", ".join(names[:12]) + (" …" if len(names) > 12 else ""))
         for kind, names in diff.files.items()
         if names
     ]
-    return "<h2>Files, by DVC</h2>" + _table(["change", "#files", "names"], rows) if rows else ""
+    return "<h2>Files, by DVC</h2>" + table(["change", "files", "names"], rows, numbers=[1]) if rows else ""
 
 
-def _table(heads: list[str], rows: Iterable[tuple[str, ...]]) -> str:
-    """Return a table of cells that are escaped already; a head that begins with `#` is a column of numbers."""
-    kinds = [' class="n"' if head.startswith("#") else "" for head in heads]
-    head = "".join(f"<th{kind}>{escape(name.lstrip('#'))}</th>" for name, kind in zip(heads, kinds, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{cell}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>\n"
-        for row in rows
-    )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+def _code(name: str) -> Raw:
+    return Raw(f"<code>{escape(name)}</code>")
 
 
 def _figure(value: float | None) -> str:

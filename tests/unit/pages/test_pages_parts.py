@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from mlforge.pages import Line, Raw, card, html_page, interval_chart, line_chart, table
+from mlforge.pages import Line, Raw, card, html_page, interval_chart, line_chart, policy_tag, table
 
 
 def test_values_are_escaped_and_only_raw_html_is_not() -> None:
@@ -16,6 +16,15 @@ def test_a_page_loads_nothing_from_elsewhere() -> None:
     page = html_page("t", [card(1, "one"), ""])
     assert "default-src 'none'" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_page_opens_only_what_it_asks_for() -> None:
+    assert "script-src" not in html_page("t", [])
+    assert "img-src data:;" in policy_tag({"script-src": "'unsafe-inline'"})
+    opened = html_page("t", [], policy={"script-src": "'unsafe-inline'", "img-src": "data: blob:"})
+    assert "default-src 'none'" in opened
+    assert "script-src 'unsafe-inline'" in opened
+    assert opened.count("img-src") == opened.count("img-src data: blob:;") == 1
 
 
 def test_a_gap_breaks_the_line_and_a_lone_point_is_a_dot() -> None:
