@@ -18,10 +18,10 @@ def check_champion(evidence: Evidence) -> list[Check]:
     name = _NAMES[gates.rule]
     if theirs.unusable is not None:
         detail = (
-            f"of the champion, release {champion.release_id}, {theirs.unusable} for {theirs.count:,} rows: "
-            "nothing to compare with; roll back to the release before it"
+            f"of the champion, release {champion.release_id}, {theirs.unusable}: nothing to compare with; "
+            "roll back to the release before it"
         )
-        return [Check(name=name, passed=False, detail=detail, figures={"wrong": theirs.count})]
+        return [Check(name=name, passed=False, detail=detail, figures={"wrong": theirs.wrong})]
     comparison = evidence.comparison
     if comparison is None:
         detail = f"the test rows lie in one {gates.resample}: no interval can be told; lengthen training.test_days"

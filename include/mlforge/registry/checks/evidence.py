@@ -7,8 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
+from mlforge.errors import TrainingError
 from mlforge.examples import Examples
-from mlforge.metrics import Vector, losses, measure
+from mlforge.metrics import Vector, measure_use_case, use_case_losses
 from mlforge.refs import Candidate, Release
 from mlforge.registry.comparison import Comparison, compare_losses
 from mlforge.registry.resampling import Clusters, clusters_of
@@ -25,7 +26,6 @@ class Predictions:
         losses: Of the gates' metric, shape (n_rows,); empty where the scores cannot be used.
         metrics: Scores of the whole, by name; empty likewise.
         unusable: Why nothing can be measured of it; none when it can.
-        count: Rows of which that is so.
         lacking: Columns that the model takes and the rows do not have; they were scored as missing values.
     """
 
@@ -33,8 +33,12 @@ class Predictions:
     losses: Vector
     metrics: dict[str, float]
     unusable: str | None = None
-    count: int = 0
     lacking: tuple[str, ...] = ()
+
+    @property
+    def wrong(self) -> int:
+        """How many scores are no finite numbers."""
+        return int((~np.isfinite(self.scores)).sum())
 
 
 @dataclass(frozen=True)
@@ -94,18 +98,17 @@ def predict(use_case: UseCase, model: ScoringModel, test: Examples) -> Predictio
     lacking = tuple(name for name in model.feature_names if name not in held)
     columns = {**test.columns(known), **{name: [None] * len(test) for name in lacking}}
     scores = model.score(columns)
-    wrong = _wrong(use_case, scores)
-    if wrong.any():
+    wrong = int(_wrong(use_case, scores).sum())
+    if wrong:
         kind = "probability" if use_case.task == "classification" else "number"
-        return Predictions(scores, scores[:0], {}, f"the score is no {kind}", int(wrong.sum()), lacking)
-    lost = losses(use_case.gates.metric, test.labels, scores)
-    if not np.isfinite(lost).all():
-        count = int((~np.isfinite(lost)).sum())
-        return Predictions(scores, lost[:0], {}, f"{use_case.gates.metric} is no number", count, lacking)
-    measured = measure(use_case.task, test.labels, scores)
-    return Predictions(
-        scores, lost, {name: value for name, value in measured.items() if np.isfinite(value)}, lacking=lacking
-    )
+        why = f"the score is no {kind} for {wrong:,} of {len(test):,} rows"
+        return Predictions(scores, scores[:0], {}, why, lacking)
+    try:
+        lost = use_case_losses(use_case, use_case.gates.metric, test.labels, scores)
+        return Predictions(scores, lost, measure_use_case(use_case, test.labels, scores), lacking=lacking)
+    except TrainingError as error:
+        # A loss or a metric of the use case's own that is no number: a reason to refuse, with its evidence.
+        return Predictions(scores, scores[:0], {}, "; ".join([error.what, *error.evidence[:2]]), lacking)
 
 
 def _wrong(use_case: UseCase, scores: Vector) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

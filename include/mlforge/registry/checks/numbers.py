@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlforge.registry.checks.check import Check
+from mlforge.registry.checks.check import Check, Figure
 from mlforge.registry.checks.evidence import Evidence
 
 
@@ -11,6 +11,5 @@ def check_numbers(evidence: Evidence) -> list[Check]:
     own = evidence.own
     if own.unusable is None:
         return []
-    rows = len(evidence.test)
-    detail = f"{own.unusable} for {own.count:,} of {rows:,} rows"
-    return [Check(name="scores are numbers", passed=False, detail=detail, figures={"rows": rows, "wrong": own.count})]
+    figures: dict[str, Figure] = {"rows": len(evidence.test), "wrong": own.wrong}
+    return [Check(name="scores are numbers", passed=False, detail=own.unusable, figures=figures)]
