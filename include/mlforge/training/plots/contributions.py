@@ -14,6 +14,7 @@ from mlforge.spec.task import RULES, Task
 from mlforge.training.plots.style import ACCENT, MUTED, TEXT, label_axes, new_figure, readable
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
     from matplotlib.figure import Figure
 
@@ -54,7 +55,8 @@ def permutation_importance(task: Task, model: ScoringModel, matrix: Matrix, labe
 def _draw_swarm(task: Task, features: Sequence[Feature], matrix: Matrix, values: NDArray[np.float64]) -> Figure:
     strongest = np.argsort(-np.abs(values).mean(axis=0), kind="stable")[:_SHOWN]
     title = f"Feature effects: SHAP values of {len(matrix):,} rows"
-    figure, axes = new_figure(title, width=8.0, height=1.6 + 0.32 * len(strongest))
+    names = [readable(features[column].name) for column in strongest[::-1]]
+    figure, axes = _named_rows(title, names, right=1.1)
     drawn = None
     for place, column in enumerate(strongest[::-1]):
         effect = values[:, column]
@@ -67,8 +69,6 @@ def _draw_swarm(task: Task, features: Sequence[Feature], matrix: Matrix, values:
         colour = _ranks(matrix[known, column])
         drawn = axes.scatter(effect[known], height[known], s=4, c=colour, cmap="coolwarm", vmin=0, vmax=1, linewidths=0)
     axes.axvline(0, color=MUTED, linewidth=1)
-    axes.set_yticks(range(len(strongest)), [readable(features[column].name) for column in strongest[::-1]])
-    axes.set_ylim(-0.6, len(strongest) - 0.4)
     unit = "log-odds" if task == "classification" else "the label's unit"
     label_axes(axes, f"effect on the score before calibration, {unit}", "")
     if drawn is not None:
@@ -76,8 +76,19 @@ def _draw_swarm(task: Task, features: Sequence[Feature], matrix: Matrix, values:
     return figure
 
 
+def _named_rows(title: str, names: Sequence[str], *, right: float = 0.2) -> tuple[Figure, Axes]:
+    """Return an empty figure with a row per name, the first one at the bottom."""
+    left = 0.3 + 0.068 * max(len(name) for name in names)
+    figure, axes = new_figure(title, width=5.2 + left + right, height=1.2 + 0.32 * len(names), left=left, right=right)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    return figure, axes
+
+
 def _colour_bar(figure: Figure, drawn: PathCollection) -> None:
-    bar = figure.colorbar(drawn, shrink=0.6, aspect=30, pad=0.01, ticks=[0, 1])
+    width = figure.get_figwidth()
+    place = figure.add_axes((1 - 0.85 / width, 0.2, 0.1 / width, 0.6))
+    bar = figure.colorbar(drawn, cax=place, ticks=[0, 1])
     bar.set_ticklabels(["low", "high"], fontsize=8, color=TEXT)
     bar.set_label("value of the feature (grey: a category, or missing)", fontsize=8, color=TEXT)
     bar.outline.set_visible(False)
@@ -87,10 +98,8 @@ def _draw_permutations(task: Task, model: ScoringModel, matrix: Matrix, labels: 
     found = permutation_importance(task, model, matrix, labels)
     strongest = np.argsort(-found, kind="stable")[:_SHOWN][::-1]
     title = f"Feature effects: columns of {len(matrix):,} rows shuffled, one at a time"
-    figure, axes = new_figure(title, width=8.0, height=1.6 + 0.32 * len(strongest))
-    axes.barh(
-        [readable(model.features[column].name) for column in strongest], found[strongest], color=ACCENT, height=0.6
-    )
+    figure, axes = _named_rows(title, [readable(model.features[column].name) for column in strongest])
+    axes.barh(range(len(strongest)), found[strongest], color=ACCENT, height=0.6)
     axes.axvline(0, color=MUTED, linewidth=1)
     label_axes(axes, f"how much worse {readable(RULES[task].metrics[0])} becomes", "")
     return figure

@@ -41,7 +41,7 @@ def draw_daily_metric(
     metric: str, times: NDArray[np.datetime64], labels: Vector, scores: Mapping[str, Vector]
 ) -> Figure:
     """Return a metric per UTC day, one line per model, above the rows of each day."""
-    figure, axes = new_figure(f"{readable(metric).capitalize()} per day", width=7.6, height=4.2)
+    figure, axes = new_figure(f"{readable(metric).capitalize()} per day", width=7.6, height=4.2, right=0.65)
     styles = line_styles(scores)
     days, rows = np.unique(times.astype("datetime64[D]"), return_counts=True)
     places = np.arange(len(days))

@@ -17,18 +17,24 @@ TEXT = "#1f2937"
 _OTHERS = ("#d97706", "#059669", "#7c3aed", "#db2777")
 
 
-def new_figure(title: str, *, width: float = 6.4, height: float = 5.0) -> tuple[Figure, Axes]:
+def new_figure(
+    title: str, *, width: float = 6.4, height: float = 5.0, left: float = 0.65, right: float = 0.2
+) -> tuple[Figure, Axes]:
     """Return an empty figure with one axes; without pyplot, which would keep it for ever.
+
+    Its margins are fixed: a layout that is computed draws everything twice.
 
     Args:
         title: What it shows.
         width: In inches.
         height: In inches.
+        left: Margin for the numbers or names of the vertical axis, in inches.
+        right: Margin, in inches.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(width, height), facecolor="white")
+    axes = figure.add_axes((left / width, 0.55 / height, 1 - (left + right) / width, 1 - 1.0 / height))
     axes.set_title(title, loc="left", color=TEXT, fontsize=11, fontweight="bold", pad=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)

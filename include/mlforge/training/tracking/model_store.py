@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mlforge.errors import RetryableError
 from mlforge.scoring import FORMATS, METADATA_KEY, FormatName, raw_scores
 from mlforge.spec import UseCase
+from mlforge.tracking import tracking_reachable
 from mlforge.training.fitting import FittedModel
 from mlforge.training.tracking.tags import LEFT_BEHIND, MODEL_HASH
 
@@ -39,9 +42,9 @@ def store_model(
     """
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
+    for earlier in _earlier_models(client, run, fitted):
+        return str(earlier.model_id)
     with TemporaryDirectory(prefix="mlforge-model-") as temporary:
-        for earlier in _earlier_models(client, run, fitted):
-            return str(earlier.model_id)
         model = client.create_logged_model(
             run.info.experiment_id,
             name=use_case.name,
@@ -96,6 +99,8 @@ def _write(use_case: UseCase, run: Run, fitted: FittedModel, model: LoggedModel,
 def _save(fitted: FittedModel, description: Model, folder: Path, **given: Any) -> None:
     import mlflow
 
+    # It would say of each model that there is no pip here to name.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     written = fitted.fitted
     options: dict[str, Any] = {
         **given,
@@ -153,13 +158,9 @@ def _hash(path: Path) -> str:
 
 def _give_up(client: MlflowClient, model: LoggedModel) -> None:
     """Mark a model that is not whole, if MLflow answers."""
-    import contextlib
-
     import requests
     from mlflow.entities import LoggedModelStatus
     from mlflow.exceptions import MlflowException
-
-    from mlforge.tracking import tracking_reachable
 
     if tracking_reachable():
         with contextlib.suppress(MlflowException, requests.RequestException):
