@@ -7,7 +7,7 @@ inside, so that naming a stage costs nothing, not even pydantic.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
         FeaturePartition,
         GateDecision,
         PartitionRange,
+        PlannedSearch,
         PublishedPartition,
         RawPartition,
         Ref,
         Release,
         TrainingSet,
+        Tuning,
     )
     from mlforge.spec import UseCase
+    from mlforge.training.requests import Answer
 
 
 @dataclass(frozen=True)
@@ -132,11 +135,32 @@ def assemble(run: StageRun) -> TrainingSet:
     return assemble_training_set(run.use_case, run.days, run_id=run.run_id)
 
 
-def train(run: StageRun, training_set: TrainingSet) -> Candidate:
-    """Train a candidate."""
+def plan_search(run: StageRun, training_set: TrainingSet) -> PlannedSearch:
+    """Plan the search for parameters, families and columns, or take an earlier finding."""
+    from mlforge.training.search import plan_search as plan
+
+    return plan(run.use_case, training_set)
+
+
+def run_trials(run: StageRun, planned: PlannedSearch) -> PlannedSearch:
+    """Run trials until the search's budget is used up; others may do the same meanwhile."""
+    from mlforge.training.search import run_trials as work
+
+    return work(run.use_case, planned)
+
+
+def choose(run: StageRun, planned: PlannedSearch) -> Tuning:
+    """Choose the best trial, and the columns that are worth it."""
+    from mlforge.training.search import choose_tuning
+
+    return choose_tuning(run.use_case, planned, run_id=run.run_id)
+
+
+def train(run: StageRun, given: TrainingSet | Tuning) -> Candidate:
+    """Train a candidate, with what a search found where there was one."""
     from mlforge.training import train_candidate
 
-    return train_candidate(run.use_case, training_set, run_id=run.run_id)
+    return train_candidate(run.use_case, given, run_id=run.run_id)
 
 
 def evaluate(run: StageRun, candidate: Candidate) -> Candidate:
@@ -233,6 +257,41 @@ def alert(run: StageRun, report: DriftReport) -> int:
     return raise_alerts(run.use_case, report, run_id=run.run_id)
 
 
+def request_training(
+    run: StageRun,
+    *,
+    report: DriftReport | None = None,
+    obstacle: str = "",
+    insists: bool = False,
+    by_hand: bool = False,
+) -> Answer:
+    """Ask for a training as of the newest day of the run, if there is cause for one, and write down why or why not.
+
+    Args:
+        run: Who asks.
+        report: What monitoring found; without it, that the partition is new is the cause.
+        obstacle: Why the run must not touch what is live; empty when it may.
+        insists: Whether a person said that it shall be asked for even when nothing has changed.
+        by_hand: Whether a person started the run.
+    """
+    from mlforge.training.requests import Wish, request_training
+
+    wish = Wish("partition", obstacle=obstacle, insists=insists, by_hand=by_hand, who=run.who, run_id=run.run_id)
+    if report is not None:
+        from mlforge.monitoring import retraining_cause
+
+        found = retraining_cause(run.use_case, report)
+        wish = replace(wish, cause="drift", helps=found.helps, why=found.why)
+    return request_training(run.use_case, run.days, wish)
+
+
+def note_training(run: StageRun) -> None:
+    """Write down that a person started the training that the run is."""
+    from mlforge.training.requests import note_training
+
+    note_training(run.use_case, run.days, who=run.who, run_id=run.run_id)
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stage in the order of its chain.
@@ -242,19 +301,27 @@ class Stage:
         needs: Name of the stage whose ref it takes.
         input: Kind of that ref, by its name in `mlforge.refs`.
         per_dataset: Whether it runs once per dataset.
+        searched: The same as `needs` and `input` for a use case that searches before it trains.
     """
 
     function: Callable[..., Ref | int]
     needs: str | None = None
     input: str | None = None
     per_dataset: bool = False
+    searched: tuple[str, str] | None = None
 
     @property
     def summary(self) -> str:
         """First line of the function's docstring."""
         return (self.function.__doc__ or "").splitlines()[0]
 
-    def load_input(self, value: dict[str, Any]) -> Ref:
+    def before(self, use_case: UseCase) -> str | None:
+        """Return the name of the stage whose ref it takes for a use case."""
+        if self.searched is not None and use_case.training.searches:
+            return self.searched[0]
+        return self.needs
+
+    def load_input(self, value: dict[str, Any] | Ref) -> Ref:
         """Return the ref that the stage takes, from what `dump` wrote.
 
         Raises:
@@ -268,11 +335,13 @@ class Stage:
             raise SpecError("the stage takes no ref", hint="leave the input out")
         kind: type[Ref] = getattr(refs, self.input)
         try:
+            if self.searched is not None and (isinstance(value, refs.Tuning) or "training_set" in dict(value)):
+                kind = getattr(refs, self.searched[1])
             return kind.load(value)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
-            raise SpecError(f"this is no {self.input}: `{place}`: {first['msg']}") from None
+            raise SpecError(f"this is no {kind.__name__}: `{place}`: {first['msg']}") from None
 
 
 STAGES: dict[str, Stage] = {
@@ -282,7 +351,10 @@ STAGES: dict[str, Stage] = {
     "build-features": Stage(build_features),
     "materialize": Stage(materialize, "build-features", "FeaturePartition"),
     "assemble": Stage(assemble),
-    "train": Stage(train, "assemble", "TrainingSet"),
+    "plan-search": Stage(plan_search, "assemble", "TrainingSet"),
+    "run-trials": Stage(run_trials, "plan-search", "PlannedSearch"),
+    "choose": Stage(choose, "run-trials", "PlannedSearch"),
+    "train": Stage(train, "assemble", "TrainingSet", searched=("choose", "Tuning")),
     "evaluate": Stage(evaluate, "train", "Candidate"),
     "gate": Stage(gate, "evaluate", "Candidate"),
     "promote": Stage(promote, "gate", "GateDecision"),

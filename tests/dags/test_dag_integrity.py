@@ -27,7 +27,8 @@ LIVE = {
     "refresh": set(),
     "training": {"promote"},
     "release": {"roll_out"},
-    "monitoring": {"alert"},
+    "monitoring": {"alert", "request_training"},
+    "deadline": {"check_deadline"},
 }
 
 
@@ -51,7 +52,10 @@ def test_every_file_parses(bag: DagBag) -> None:
 
 
 def test_every_use_case_has_every_chain(dags: dict[str, DAG]) -> None:
-    assert set(dags) == {f"{name}.{chain}" for name in list_use_cases() for chain in CHAINS}
+    chains = {f"{name}.{chain}" for name in list_use_cases() for chain in CHAINS}
+    assert set(dags) - {f"{name}.deadline" for name in list_use_cases()} == chains
+    for name in list_use_cases():
+        assert (f"{name}.deadline" in dags) == (load_use_case(name).retraining.deadline is not None)
 
 
 def test_every_dag_says_what_it_is(dags: dict[str, DAG]) -> None:
@@ -107,7 +111,8 @@ def test_chains_are_in_the_order_of_the_design(dags: dict[str, DAG]) -> None:
     }
     for dag_id, dag in dags.items():
         use_case, chain = dag_id.split(".")
-        whole = [orders[chain]] if chain in orders else [_data_order(name) for name in load_use_case(use_case).datasets]
+        datasets = load_use_case(use_case).datasets if chain == "data" else ()
+        whole = [orders[chain]] if chain in orders else [_data_order(name) for name in datasets]
         for before, after in itertools.chain.from_iterable(map(itertools.pairwise, whole)):
             assert after in dag.get_task(before).downstream_task_ids, (dag_id, before, after)
 
@@ -125,6 +130,7 @@ def test_assets_tie_the_chains_together(dags: dict[str, DAG]) -> None:
         assert outlets[f"{name}.data", "mark_stale"] == [f"{base}/stale"]
         assert outlets[f"{name}.refresh", "materialize"] == [f"{base}/features"]
         assert outlets[f"{name}.data", "request_training"] == [f"{base}/training_request"]
+        assert outlets[f"{name}.monitoring", "request_training"] == [f"{base}/training_request"]
         assert outlets[f"{name}.training", "promote"] == [f"{base}/champion"]
         assert outlets[f"{name}.release", "roll_out"] == [f"{base}/deployment"]
         listens = {chain: dags[f"{name}.{chain}"].timetable.asset_condition.uri for chain in CHAINS if chain != "data"}

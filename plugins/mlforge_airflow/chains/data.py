@@ -33,7 +33,8 @@ A dataset that may be late has a task `wait_for_data`, which holds no worker; at
 Running a {period} again is safe: the same rows give the same content, and nothing is published twice.
 
 What follows: the asset `features` starts *monitoring*; `request_training` starts *training*, for the newest {period}
-only; `mark_stale` starts *refresh* for {period}s built before that look back at what has changed.
+only{at}, and only when something has changed since it was asked for last; `mark_stale` starts *refresh* for {period}s
+built before that look back at what has changed.
 """
 
 
@@ -44,13 +45,13 @@ def data_chain(use_case: UseCase) -> DAG:
         use_case,
         "data",
         description=f"a {schedule.period} from its sources to the online store",
-        doc=_DOC.format(period=schedule.period, start=schedule.start),
+        doc=_DOC.format(period=schedule.period, start=schedule.start, at=_asking_time(use_case)),
         schedule=CronPartitionTimetable(schedule.cron, timezone="UTC", key_format="%Y-%m-%d", run_offset=-1),
         start_date=_midnight(schedule.start),
         # A partition's run is due when it has ended.
         end_date=_midnight(last_day + dt.timedelta(days=schedule.step_days)) if last_day else None,
         max_active_runs=4,
-        params={**range_params(), "act_live": act_live_param()},
+        params={**range_params(), "act_live": act_live_param("Ask for a training even when nothing has changed.")},
     )
     name = use_case.name
     with dag:
@@ -77,6 +78,11 @@ def data_chain(use_case: UseCase) -> DAG:
         )
         materialize >> request
     return dag
+
+
+def _asking_time(use_case: UseCase) -> str:
+    retraining = use_case.retraining
+    return "" if retraining.at is None else f", from {retraining.at:%H:%M} {retraining.timezone} when it is scheduled"
 
 
 def _midnight(day: dt.date) -> dt.datetime:

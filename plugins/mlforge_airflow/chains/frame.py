@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 RETRIES = 2
 
 
-def act_live_param() -> Param:
-    """Return the parameter by which a person lets live tasks act."""
+def act_live_param(also: str = "") -> Param:
+    """Return the parameter by which a person lets live tasks act.
+
+    Args:
+        also: What else it does in a chain.
+    """
     return Param(
         False,
         type="boolean",
         title="Act live",
-        description="Let live tasks act although this is a backfill or not the newest partition.",
+        description=f"Let live tasks act although this is a backfill or not the newest partition. {also}".strip(),
     )
 
 

@@ -1,4 +1,4 @@
-"""join_outcomes → assemble_partition → drift → alert."""
+"""join_outcomes → assemble_partition → drift → alert, request_training."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mlforge_airflow.assets import use_case_asset
 from mlforge_airflow.chains.frame import act_live_param, chain_dag
 from mlforge_airflow.operators.features import AssemblePartitionOperator
 from mlforge_airflow.operators.monitoring import JoinOutcomesOperator, MeasureDriftOperator, RaiseAlertsOperator
+from mlforge_airflow.operators.training import RequestTrainingOnDriftOperator
 
 if TYPE_CHECKING:
     from mlforge.spec import UseCase
@@ -21,6 +22,8 @@ Compares the newest days with what the champion was trained on, and its predicti
 - **It looks at {window} days** together, up to the partition; after a range load at the last {window} of the range.
 - **Before the first champion** everything is skipped: there is nothing to compare with.
 - **alert** is live: an older {period}, and a backfill, make a report but no alert.
+- **request_training** is live too. It asks for a training when one helps: when enough columns have drifted, or when the
+  champion's answers are no better than their mean; unless the data chain has asked for one with this {period} already.
 """
 
 
@@ -41,5 +44,11 @@ def monitoring_chain(use_case: UseCase) -> DAG:
         assemble = AssemblePartitionOperator(task_id="assemble_partition", use_case=name)
         drift = MeasureDriftOperator(task_id="drift", use_case=name, current=assemble.output)
         alert = RaiseAlertsOperator(task_id="alert", use_case=name, report=drift.output)
-        join >> assemble >> drift >> alert
+        request = RequestTrainingOnDriftOperator(
+            task_id="request_training",
+            use_case=name,
+            report=drift.output,
+            outlets=[use_case_asset(name, "training_request")],
+        )
+        join >> assemble >> drift >> [alert, request]
     return dag

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ACT_ANYWAY = "To act anyway, run it with the parameter act_live: true."
 Effect = Literal["partition", "live"]
 EFFECTS = ("partition", "live")
 _EFFECT_IN_WORDS = {
@@ -47,9 +48,10 @@ class StageOperator(BaseOperator):
     stage: ClassVar[str] = ""
     takes: ClassVar[str] = ""
     template_fields: Sequence[str] = ("use_case",)
-    # Of the task that runs it, for the lineage: its run, and the ref at its end.
+    # Of the task that runs it, also for the lineage: its run, and the ref at its end.
     stage_run: StageRun | None = None
     stage_ref: Ref | None = None
+    run_facts: RunFacts
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -68,8 +70,12 @@ class StageOperator(BaseOperator):
         ref = stage.function(run, stage.load_input(getattr(self, self.takes))) if self.takes else stage.function(run)
         return None if isinstance(ref, int) else ref
 
-    def execute(self, context: Context) -> dict[str, Any] | None:
+    def execute(self, context: Context) -> Any:
         """Run the stage and return its ref as JSON values."""
+        return self.perform(context)
+
+    def perform(self, context: Context) -> dict[str, Any] | None:
+        """Do what `execute` does, also after the task has waited in the triggerer."""
         from mlforge.spec import load_use_case
         from mlforge.stages import StageRun
 
@@ -77,9 +83,10 @@ class StageOperator(BaseOperator):
             use_case = load_use_case(self.use_case)
             facts = read_facts(context, use_case)
             self.log.info("%s: effect %s, partition %s", self.task_id, self.effect, facts.days.key)
-            if self.effect == "live":
-                require_live(facts, self.use_case)
             run = StageRun(use_case=use_case, days=facts.days, run_id=facts.run_id, who=facts.who, why=facts.why)
+            self.run_facts = facts
+            if self.effect == "live":
+                self.require_live(run, facts)
             self.stage_run = run
             ref = self.stage_ref = self.run_stage(run)
         self._tell_listeners(context, facts)
@@ -102,6 +109,14 @@ class StageOperator(BaseOperator):
         from mlforge_airflow.lineage import operator_lineage
 
         return operator_lineage(self, done=True, failed=True)
+
+    def require_live(self, run: StageRun, facts: RunFacts) -> None:
+        """Skip the task unless its run may touch what is live.
+
+        Raises:
+            AirflowSkipException: It may not; the message says why.
+        """
+        require_live(facts, self.use_case)
 
     def event_extra(self, facts: RunFacts) -> dict[str, Any]:
         """Return what this task's asset events carry."""
@@ -128,12 +143,17 @@ def require_live(facts: RunFacts, use_case: str) -> None:
     Raises:
         AirflowSkipException: It may not; the message says why.
     """
+    reason = live_obstacle(facts, use_case)
+    if reason is not None:
+        raise skipped(f"{reason}. {ACT_ANYWAY}")
+
+
+def live_obstacle(facts: RunFacts, use_case: str) -> str | None:
+    """Return why a run must not touch what is live; none when it may."""
     from mlforge.db.publications import newest_partition
 
     newest = None if facts.act_live or facts.backfill else newest_partition(use_case)
-    reason = why_not_live(facts, newest)
-    if reason is not None:
-        raise skipped(f"{reason}. To act anyway, run it with the parameter act_live: true.")
+    return why_not_live(facts, newest)
 
 
 def skipped(reason: str) -> AirflowSkipException:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlforge_airflow.operators.base import StageOperator
+
+if TYPE_CHECKING:
+    from mlforge.refs import Ref
+    from mlforge.stages import StageRun
 
 
 class BuildFeaturesOperator(StageOperator):
@@ -31,10 +35,22 @@ class MaterializeFeaturesOperator(StageOperator):
 
 
 class AssembleTrainingSetOperator(StageOperator):
-    """Joins examples with the features known at their moment, as of the partition's end, into one immutable file."""
+    """Joins examples with the features known at their moment, as of the partition's end, into one immutable file.
+
+    A person who starts the training chain asks for a training by that, which is written down.
+    """
 
     effect = "partition"
     stage = "assemble"
+
+    def run_stage(self, run: StageRun) -> Ref | None:
+        """Assemble."""
+        from mlforge import stages
+
+        if self.run_facts.by_hand and (run.run_id or "").startswith(f"{self.use_case}.training/"):
+            # Before: what is published meanwhile has changed since.
+            stages.note_training(run)
+        return super().run_stage(run)
 
 
 class AssemblePartitionOperator(StageOperator):

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
     from mlforge.spec import UseCase
 
+# Kinds of a run, as Airflow names them.
 BACKFILL = "backfill"
+MANUAL = "manual"
+SCHEDULED = "scheduled"
+# Who started a run that no person did.
 SCHEDULE = "schedule"
 
 
@@ -27,6 +31,9 @@ class RunFacts:
         run_id: `dag/run`, for the ledger.
         backfill: Whether a backfill caused it, here or in the run whose asset event started it.
         act_live: Whether a person said so in the parameters, here or there.
+        insists: Whether a person said so in the parameters of this very run.
+        by_hand: Whether a person started this very run.
+        scheduled: Whether the schedule caused it, here or in the run whose asset event started it.
         who: The person who started it, or the run whose asset event did; else `schedule`.
         why: What caused it.
     """
@@ -37,11 +44,20 @@ class RunFacts:
     act_live: bool
     who: str
     why: str
+    insists: bool = False
+    by_hand: bool = False
+    scheduled: bool = False
 
     @property
     def event_extra(self) -> dict[str, Any]:
         """What asset events tell the runs that they start."""
-        return {"partitions": self.days.key, "backfill": self.backfill, "act_live": self.act_live, "who": self.who}
+        return {
+            "partitions": self.days.key,
+            "backfill": self.backfill,
+            "act_live": self.act_live,
+            "who": self.who,
+            "scheduled": self.scheduled,
+        }
 
 
 def read_facts(context: Context, use_case: UseCase) -> RunFacts:
@@ -63,6 +79,9 @@ def read_facts(context: Context, use_case: UseCase) -> RunFacts:
         act_live=bool(params.get("act_live")) or any(extra.get("act_live") for extra in extras),
         who=next((str(person) for person in people if person), SCHEDULE),
         why=f"{kind.replace('_', ' ')} run of {dag_run.dag_id} for {days.key}",
+        insists=bool(params.get("act_live")),
+        by_hand=kind == MANUAL,
+        scheduled=kind == SCHEDULED or any(extra.get("scheduled") for extra in extras),
     )
 
 

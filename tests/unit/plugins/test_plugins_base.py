@@ -121,6 +121,7 @@ def test_events_carry_what_listeners_need() -> None:
     event = given["outlet_events"][asset]
     assert event.extra == {
         "partitions": "2013-01-01..2013-01-03", "backfill": True, "act_live": False, "who": "schedule",
+        "scheduled": False,
     }  # fmt: skip
     assert event.keys == ["2013-01-03"]
 

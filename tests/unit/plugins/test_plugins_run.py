@@ -86,6 +86,20 @@ def test_what_a_person_said_travels_with_the_event() -> None:
     assert (found.act_live, found.who, found.backfill) == (True, "ada", False)
 
 
+def test_only_the_run_that_a_person_started_knows_that_he_insists() -> None:
+    cause = read(context(params={"act_live": True}, user="ada"))
+    assert (cause.insists, cause.by_hand, cause.scheduled) == (True, True, False)
+    found = read(context(run_type="asset_triggered", extras=[cause.event_extra]))
+    assert (found.insists, found.by_hand, found.scheduled) == (False, False, False)
+
+
+def test_that_the_schedule_was_the_cause_travels_with_the_event() -> None:
+    cause = read(context(run_type="scheduled"))
+    assert (cause.scheduled, cause.by_hand) == (True, False)
+    assert read(context(run_type="asset_triggered", extras=[cause.event_extra])).scheduled
+    assert not read(context(run_type="asset_triggered", extras=[{"backfill": True}])).scheduled
+
+
 def test_without_a_person_it_is_the_schedule() -> None:
     assert read(context(run_type="scheduled")).who == "schedule"
 

@@ -46,7 +46,9 @@ def test_every_stale_partition_has_an_event_of_its_own(monkeypatch: pytest.Monke
 
 def test_that_a_person_let_the_cause_act_live_does_not_travel(monkeypatch: pytest.MonkeyPatch) -> None:
     (event,) = execute(monkeypatch, ["2013-04-02"], act_live=True)
-    assert event["extra"] == {"partitions": "2013-04-01", "backfill": True, "act_live": False, "who": "ada"}
+    assert event["extra"] == {
+        "partitions": "2013-04-01", "backfill": True, "act_live": False, "who": "ada", "scheduled": False,
+    }  # fmt: skip
 
 
 def test_without_a_stale_partition_the_task_is_skipped_and_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
