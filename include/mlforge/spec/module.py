@@ -14,6 +14,8 @@ from mlforge.errors import SpecError
 from mlforge.python_files import import_file
 from mlforge.spec.use_case import UseCase
 
+# What the modules are called; the use case's folder follows.
+MODULE_PREFIX = "mlforge_model_"
 _FUNCTIONS = ("build_model", "label", "derive")
 
 

@@ -11,10 +11,9 @@ import numpy as np
 
 from mlforge.scoring import Feature, Matrix, Vector
 from mlforge.spec.task import Task
+from mlforge.training.preparation import prepared_columns
 
 _ITERATIONS = 200
-# A category that is rarer than that says nothing by itself.
-_RARE = 20
 
 
 @dataclass(frozen=True)
@@ -70,28 +69,11 @@ def _linear_regression(known: Known) -> Vector:
 
 def _fit(known: Known, model: Any) -> Any:
     from sklearn.exceptions import ConvergenceWarning
+    from sklearn.pipeline import make_pipeline
 
-    pipeline = _pipeline(known.features, model)
+    pipeline = make_pipeline(prepared_columns(known.features), model)
     with warnings.catch_warnings():
         # Bounded iterations are what is wanted of a baseline, and a rare category of later days is unknown.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)
         return pipeline.fit(known.matrix, known.labels)
-
-
-def _pipeline(features: Sequence[Feature], model: Any) -> Any:
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    places = {
-        kind: [place for place, feature in enumerate(features) if feature.kind == kind]
-        for kind in ("number", "category")
-    }
-    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
-    categories = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=_RARE)
-    columns = ColumnTransformer(
-        [("numbers", numbers, places["number"]), ("categories", categories, places["category"])]
-    )
-    return make_pipeline(columns, model)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlforge.errors import SpecError, TrainingError
+from mlforge.scoring.formats.lightgbm_trees import import_lightgbm
 from mlforge.spec import UseCase
 from mlforge.spec.module import load_model_module
 from mlforge.spec.task import Task
@@ -149,15 +150,13 @@ def _xgboost_space(trial: _Named, task: Task) -> dict[str, Any]:
 
 
 def _lightgbm_classifier(use_case: UseCase, given: dict[str, Any]) -> Any:
-    from lightgbm import LGBMClassifier
-
-    return LGBMClassifier(**({"objective": "binary", "metric": "binary_logloss"} | _LIGHTGBM | given))
+    return import_lightgbm().LGBMClassifier(**({"objective": "binary", "metric": "binary_logloss"} | _LIGHTGBM | given))
 
 
 def _lightgbm_regressor(use_case: UseCase, given: dict[str, Any]) -> Any:
-    from lightgbm import LGBMRegressor
-
-    return LGBMRegressor(**({"objective": "regression", "metric": _stops_on(use_case)} | _LIGHTGBM | given))
+    return import_lightgbm().LGBMRegressor(
+        **({"objective": "regression", "metric": _stops_on(use_case)} | _LIGHTGBM | given)
+    )
 
 
 _LIGHTGBM: dict[str, Any] = {

@@ -10,8 +10,10 @@ from mlforge.scoring import Feature
 from mlforge.spec import UseCase
 from mlforge.training.estimators.base import Fit, FittedEstimator, Fitter, Labelled
 from mlforge.training.estimators.boosted import XGBoostFitter
+from mlforge.training.estimators.general import SklearnFitter
+from mlforge.training.estimators.leafwise import LightGBMFitter
 
-_FITTERS: tuple[Fitter, ...] = (XGBoostFitter(),)
+_FITTERS: tuple[Fitter, ...] = (XGBoostFitter(), LightGBMFitter(), SklearnFitter())
 
 __all__ = ["Fit", "FittedEstimator", "Labelled", "fit_estimator", "try_estimator"]
 
@@ -26,7 +28,7 @@ def fit_estimator(
         TerminalError: It holds a type that the use case does not trust.
     """
     fit = try_estimator(use_case, estimator, features, train=train, validation=validation)
-    return _fitter(fit.estimator).write(use_case, fit, features)
+    return _fitter(estimator).write(use_case, fit, features)
 
 
 def try_estimator(
