@@ -98,11 +98,9 @@ def _given(stage: str, value: Any) -> Ref | None:
     from mlforge import refs
     from mlforge.stages import STAGES
 
-    kind = STAGES[stage].input
-    if kind is None or not isinstance(value, dict | refs.Ref):
+    if STAGES[stage].input is None or not isinstance(value, dict | refs.Ref):
         return None
-    loaded: Ref = getattr(refs, kind).load(value)
-    return loaded
+    return STAGES[stage].load_input(value)
 
 
 def _add_outlets(operator: TellingOperator, lineage: StageLineage) -> None:

@@ -103,11 +103,12 @@ def _runs(
 def _perform(name: str, run: StageRun, given: Ref | None) -> Ref | int:
     """Return what a stage returns; the stages that it needs run first when it is given nothing."""
     stage = STAGES[name]
-    if stage.needs is None:
+    needs = stage.before(run.use_case)
+    if needs is None:
         return stage.function(run)
     if given is None:
-        before = _perform(stage.needs, run, None)
-        _say(stage.needs, run, before)
+        before = _perform(needs, run, None)
+        _say(needs, run, before)
         return stage.function(run, before)
     return stage.function(run, given)
 

@@ -14,15 +14,18 @@ from mlforge.refs import (
     Deployment,
     DriftReport,
     GateDecision,
+    PlannedSearch,
     Release,
     TrainingSet,
+    Tuning,
 )
 
 
 def describe_train(work: Work, lineage: StageLineage) -> None:
-    """Add the training set and the model."""
-    if isinstance(work.given, TrainingSet):
-        lineage.read(names.uri_name(work.given.uri, up=1), facets.version(work.given.content_hash))
+    """Add the training set and the model; of the stages of a search, the training set."""
+    given = work.given.training_set if isinstance(work.given, PlannedSearch | Tuning) else work.given
+    if isinstance(given, TrainingSet):
+        lineage.read(names.uri_name(given.uri, up=1), facets.version(given.content_hash))
     if isinstance(work.result, Candidate):
         _write_model(work, lineage, work.result)
 

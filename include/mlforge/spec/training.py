@@ -61,6 +61,11 @@ class Training(SpecModel):
     search: Search | None = None
     select_features: FeatureSelection | None = None
 
+    @property
+    def searches(self) -> bool:
+        """Whether something is searched before each training: parameters, a family, or columns."""
+        return self.search is not None or self.select_features is not None
+
 
 class Rollout(SpecModel):
     """How traffic moves to a new release.
