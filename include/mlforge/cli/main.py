@@ -27,6 +27,8 @@ MODULES = (
     "lineage",
     "quarantine",
     "profile",
+    "reproduce",
+    "walk_forward",
 )
 _NAMES = {"stages_app": "stage"}
 _SHORTCUTS = {"registry": ("rollback",)}

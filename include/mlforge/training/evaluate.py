@@ -6,7 +6,7 @@ import numpy as np
 
 from mlforge.errors import TrainingError
 from mlforge.examples import Examples, Part, load_examples, split_by_time
-from mlforge.metrics import measure
+from mlforge.metrics import measure_use_case
 from mlforge.models import load_model
 from mlforge.refs import Candidate
 from mlforge.scoring import Matrix, ScoringModel, Vector
@@ -34,7 +34,7 @@ def evaluate_candidate(use_case: UseCase, candidate: Candidate) -> Candidate:
     encoded = {name: model.encode(part.columns(model.feature_names)) for name, part in parts.items()}
     test, predicted = parts["test"], {CANDIDATE: model.predict(encoded["test"])}
     predicted |= _baselines(use_case, model, parts, encoded)
-    scores = {name: measure(use_case.task, test.labels, values) for name, values in predicted.items()}
+    scores = {name: measure_use_case(use_case, test.labels, values) for name, values in predicted.items()}
     own = {f"test_{metric}": value for metric, value in scores.pop(CANDIDATE).items()}
     others = {f"baseline_{name}_{metric}": value for name, found in scores.items() for metric, value in found.items()}
     scored = Scored(model, encoded["test"], test.labels, test.times, predicted, _shown_metric(use_case))

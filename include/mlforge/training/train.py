@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from mlforge.errors import TrainingError
 from mlforge.examples import load_examples
 from mlforge.refs import Candidate, TrainingSet, Tuning
 from mlforge.spec import UseCase
 from mlforge.training.fitting import fit_model
 from mlforge.training.plan import FitPlan
-from mlforge.training.tracking import Attempt, find_run, finished_candidate, log_fit, mark_abandoned_runs, open_run
+from mlforge.training.search import TrialSummary, study_trials
+from mlforge.training.tracking import (
+    Attempt,
+    find_run,
+    finished_candidate,
+    log_fit,
+    log_trials,
+    mark_abandoned_runs,
+    open_run,
+)
 from mlforge.training.tracking.resources import ResourceMeter
 
 
@@ -36,5 +46,16 @@ def train_candidate(use_case: UseCase, given: TrainingSet | Tuning, *, run_id: s
         return candidate
     with ResourceMeter() as used:
         fitted = fit_model(use_case, load_examples(use_case, training_set), attempt.plan)
+    trials = _trials(given) if isinstance(given, Tuning) else []
     with open_run(attempt, resumed=earlier, run_id=run_id) as run:
+        if isinstance(given, Tuning):
+            log_trials(run, given.uri, trials)
         return log_fit(attempt, run, fitted, used, resumed=earlier is not None)
+
+
+def _trials(tuning: Tuning) -> list[TrialSummary]:
+    try:
+        return study_trials(tuning)
+    except TrainingError:
+        # The study was deleted since: the model can be trained all the same.
+        return []

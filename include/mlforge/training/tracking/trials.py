@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
+from mlforge.training.search import TrialSummary
 from mlforge.training.tracking.parameters import model_parameters
 from mlforge.training.tracking.processes import this_process
 from mlforge.training.tracking.tags import PARENT_RUN, PROCESS, STUDY, TRIAL
@@ -16,58 +17,30 @@ if TYPE_CHECKING:
 
 # MLflow's server has a few threads; each trial is three requests.
 _AT_ONCE = 4
-_VALUE, _SECONDS = "trial_loss", "trial_seconds"
+# What MLflow calls the end of a trial; others have not come to theirs.
+_STATUS: Mapping[str, str] = {"complete": "FINISHED", "pruned": "KILLED", "repeated": "KILLED", "failed": "FAILED"}
 
 
-class Trial(Protocol):
-    """A trial of a study."""
-
-    @property
-    def number(self) -> int:
-        """Its place in the study, from 0."""
-        ...
-
-    @property
-    def state(self) -> str:
-        """How it ended: `complete`, `pruned` or `fail`."""
-        ...
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """What it tried."""
-        ...
-
-    @property
-    def value(self) -> float | None:
-        """Its loss; None where it has none."""
-        ...
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it took."""
-        ...
-
-
-def log_trials(client: MlflowClient, run: Run, study: str, trials: Sequence[Trial]) -> int:
+def log_trials(run: Run, study: str, trials: Sequence[TrialSummary]) -> int:
     """Log the trials of a study that are in MLflow not yet, as runs below the given one; return how many.
 
     A study that several trainings use is logged once: its trials stand below the first of them, and the tag
     `mlforge.study` leads there from the others.
 
     Args:
-        client: Of MLflow.
-        run: That used what the search found.
+        run: That uses what the search found.
         study: Address of the study.
-        trials: All that it has.
+        trials: All that it has; those that are not finished are left out.
     """
+    from mlflow import MlflowClient
     from mlflow.entities import RunTag
 
+    client = MlflowClient()
     client.log_batch(run.info.run_id, tags=[RunTag(STUDY, study)])
     there = _logged(client, run.info.experiment_id, study)
-    missing = [trial for trial in trials if str(trial.number) not in there]
+    missing = [trial for trial in trials if trial.state in _STATUS and str(trial.number) not in there]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="trials") as pool:
-        for _ in pool.map(lambda trial: _log_trial(client, run, study, trial), missing):
-            pass
+        list(pool.map(lambda trial: _log_trial(client, run, study, trial), missing))
     return len(missing)
 
 
@@ -82,7 +55,7 @@ def _logged(client: MlflowClient, experiment_id: str, study: str) -> set[str]:
             return found
 
 
-def _log_trial(client: MlflowClient, run: Run, study: str, trial: Trial) -> None:
+def _log_trial(client: MlflowClient, run: Run, study: str, trial: TrialSummary) -> None:
     from mlflow.entities import Metric, Param
 
     began = run.info.start_time
@@ -96,13 +69,14 @@ def _log_trial(client: MlflowClient, run: Run, study: str, trial: Trial) -> None
             TRIAL: str(trial.number),
             PROCESS: this_process(),
             "mlforge.trial_state": trial.state,
+            "mlforge.trial_reason": trial.reason,
         },
     )
-    values = {_VALUE: trial.value, _SECONDS: trial.seconds}
+    single = {"trial_loss": trial.value, "trial_seconds": trial.seconds}
+    metrics = [Metric(name, value, began, 0) for name, value in single.items() if value is not None]
+    metrics += [Metric("trial_fold_loss", loss, began, fold) for fold, loss in enumerate(trial.losses)]
+    parameters = {"family": trial.family} | model_parameters(trial.parameters)
     client.log_batch(
-        child.info.run_id,
-        metrics=[Metric(name, value, began, 0) for name, value in values.items() if value is not None],
-        params=[Param(name, value) for name, value in model_parameters(trial.parameters).items()],
+        child.info.run_id, metrics=metrics, params=[Param(name, value) for name, value in parameters.items()]
     )
-    status = "FAILED" if trial.state.lower() in {"fail", "failed"} else "FINISHED"
-    client.set_terminated(child.info.run_id, status, end_time=began + int(1000 * (trial.seconds or 0)))
+    client.set_terminated(child.info.run_id, _STATUS[trial.state], end_time=began + int(1000 * (trial.seconds or 0)))
