@@ -8,6 +8,7 @@ from mlforge_airflow.chains import (
     refresh_chain,
     release_chain,
     training_chain,
+    walk_forward_chain,
 )
 
 use_case = load_use_case("household_spend")
@@ -17,4 +18,5 @@ refresh = refresh_chain(use_case)
 training = training_chain(use_case)
 release = release_chain(use_case)
 monitoring = monitoring_chain(use_case)
+walk_forward = walk_forward_chain(use_case)
 deadline = deadline_chain(use_case)  # none without `retraining.deadline`

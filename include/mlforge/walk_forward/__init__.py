@@ -1,5 +1,4 @@
-"""The walk through history: trained as of each week, scored on it, beside what is live."""
+"""The walk through history: trained as of each week, scored on it, beside what is live.
 
-from mlforge.walk_forward.walk import TooEarlyError, prepare_week, run_week, score_week, train_week
-
-__all__ = ["TooEarlyError", "prepare_week", "run_week", "score_week", "train_week"]
+What a DAG file needs is imported from `weeks`, which imports nothing heavy; the rest from `walk` and `report`.
+"""

@@ -15,6 +15,10 @@ DAYS = 7
 _STEP = timedelta(days=DAYS)
 
 
+class UnfinishedWeekError(PartitionKeyError):
+    """A week is not over when the schedule, or time itself, ends."""
+
+
 @dataclass(frozen=True, order=True)
 class Week:
     """A week of a walk, named by its first day.
@@ -74,6 +78,7 @@ def parse_weeks(use_case: UseCase, key: str) -> list[Week]:
 
     Raises:
         PartitionKeyError: No week begins on such a day, or it lies outside the schedule.
+        UnfinishedWeekError: It is not over yet.
     """
     days = PartitionRange.parse(key, step_days=DAYS)
     for day in (days.first, days.last):
@@ -86,7 +91,9 @@ def parse_weeks(use_case: UseCase, key: str) -> list[Week]:
             )
     first, last = first_week(use_case), last_week(use_case)
     if days.first < first.first or days.last > last.first:
-        raise PartitionKeyError(
+        almost = days.first >= first.first and Week(days.last).as_of <= last.end
+        kind = UnfinishedWeekError if almost else PartitionKeyError
+        raise kind(
             f"{key} is outside {first.key}..{last.key}, the whole weeks that there are",
             where=use_case.name,
             hint="choose weeks within, or correct `schedule` in use_case.yaml",
