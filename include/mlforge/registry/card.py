@@ -64,7 +64,15 @@ class PromotionCard(BaseModel):
         found = {"candidate": self.metrics}
         if self.champion_metrics is not None:
             found["champion"] = self.champion_metrics
-        return found | {name.replace("_", " "): scores for name, scores in self.candidate.baselines.items()}
+        return found | {name.replace("_", " "): scores for name, scores in sorted(self.candidate.baselines.items())}
+
+    def score_rows(self) -> list[list[str]]:
+        """Return a row per score, the compared one first: its name, then what each of `scores` has."""
+        metric = self.gates.get("metric")
+        return [
+            [name, *(f"{scores[name]:.4f}" if name in scores else "" for scores in self.scores.values())]
+            for name in sorted(self.metrics, key=lambda name: (name != metric, name))
+        ]
 
     def says_the_same_as(self, other: Self) -> bool:
         """Return whether two cards differ at most in what a clock measured."""
@@ -94,7 +102,7 @@ class PromotionCard(BaseModel):
                 ([check.name, "yes" if check.passed else "**no**", check.detail] for check in self.checks),
             ),
             "",
-            *_score_table(self),
+            *_table(["score", *self.scores], self.score_rows()),
             *_group_table(self),
             "",
             f"Model `{candidate.uri}`, content `{candidate.content_hash}`, code `{candidate.code_version}`, "
@@ -107,15 +115,6 @@ class PromotionCard(BaseModel):
 def page_uri(card_uri: str) -> str:
     """Return the address of a card's page from that of its Markdown."""
     return card_uri.removesuffix(".md") + ".html"
-
-
-def _score_table(card: PromotionCard) -> list[str]:
-    columns = card.scores
-    rows = (
-        [metric, *(f"{scores[metric]:.4f}" if metric in scores else "" for scores in columns.values())]
-        for metric in card.metrics
-    )
-    return _table(["score", *columns], rows)
 
 
 def _group_table(card: PromotionCard) -> list[str]:

@@ -31,7 +31,7 @@ def _parts(shown: PromotionCard, title: str) -> Iterator[str]:
     yield from _intervals(shown)
     if shown.metrics:
         yield "<h2>Scores on the test rows</h2>"
-        yield _scores(shown)
+        yield table(["score", *shown.scores], shown.score_rows(), numbers=range(1, len(shown.scores) + 1))
     yield "<h2>What it was made from</h2>"
     yield _facts(shown)
 
@@ -106,15 +106,6 @@ def _guardrail(by: str, groups: Sequence[Group]) -> Iterator[str]:
         )
         more = f" and {len(small) - 12} more" if len(small) > 12 else ""
         yield f"<p>Too few rows to judge: {escape(names)}{more}.</p>"
-
-
-def _scores(shown: PromotionCard) -> str:
-    columns = shown.scores
-    rows = [
-        [metric, *(f"{scores[metric]:.4f}" if metric in scores else "" for scores in columns.values())]
-        for metric in shown.metrics
-    ]
-    return table(["score", *columns], rows, numbers=range(1, len(columns) + 1))
 
 
 def _facts(shown: PromotionCard) -> str:
