@@ -137,14 +137,14 @@ def decide(wish: Wish, causes: Sequence[str], inputs: dict[str, str], last: Last
         inputs: What it would be made of, with its partition as `as of`.
         last: The last training as of the same partition that was asked for; none when there was none.
     """
-    if wish.obstacle:
-        return Answer(wish.cause, "not_live", wish.obstacle)
     if wish.cause == "drift" or (wish.cause == "partition" and not wish.insists):
         # Who insists in monitoring wants its alerts of an old partition; drift that is not there is no cause even so.
         if wish.cause not in causes:
             return Answer(wish.cause, "off", f"`retraining.on` in use_case.yaml does not name {wish.cause!r}")
         if not wish.helps:
-            return Answer(wish.cause, "no_cause", wish.why)
+            return Answer(wish.cause, "no_cause", wish.why or "a training does not help against it")
+    if wish.obstacle:
+        return Answer(wish.cause, "not_live", wish.obstacle)
     if wish.insists or wish.cause == "person":
         return Answer("person", "asked", f"{wish.who} wants it{': ' if wish.why else ''}{wish.why}")
     if last is None:
