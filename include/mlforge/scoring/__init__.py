@@ -22,7 +22,7 @@ from mlforge.scoring.description import (
 )
 from mlforge.scoring.encoding import encode_columns
 from mlforge.scoring.formats import FORMATS, ModelFormat, Predictor
-from mlforge.scoring.model import ScoringModel, model_hash, raw_scores
+from mlforge.scoring.model import ScoringModel, model_format, model_hash, raw_scores
 
 __all__ = [
     "FORMATS",
@@ -43,6 +43,7 @@ __all__ = [
     "Values",
     "Vector",
     "encode_columns",
+    "model_format",
     "model_hash",
     "raw_scores",
 ]

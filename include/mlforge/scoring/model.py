@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from mlforge.errors import TerminalError
-from mlforge.scoring.description import METADATA_KEY, Columns, Feature, Matrix, ModelDescription, Vector
+from mlforge.scoring.description import METADATA_KEY, Columns, Feature, FormatName, Matrix, ModelDescription, Vector
 from mlforge.scoring.encoding import encode_columns
 from mlforge.scoring.formats import FORMATS, Predictor
 from mlforge.spec.task import Task
@@ -44,21 +44,8 @@ class ScoringModel:
         Raises:
             TerminalError: There is no such model, MLForge did not train it, or it holds a type that is not trusted.
         """
-        try:
-            document = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
-            description = ModelDescription.model_validate(document["metadata"][METADATA_KEY])
-            content = (folder / FORMATS[description.format].file).read_bytes()
-        except OSError as error:
-            raise TerminalError(
-                f"no model in {folder}: {error.strerror}", evidence=[error.filename], hint="download it again"
-            ) from error
-        except (yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
-            raise TerminalError(
-                "the MLmodel file does not describe a model that MLForge trained",
-                where=str(folder),
-                evidence=[" ".join(str(error).split())[:200]],
-                hint="train it with `mlforge stage train`",
-            ) from error
+        description = _read_description(folder)
+        content = _read(folder / FORMATS[description.format].file)
         # XGBoost never comes back from a file that was cut short: it must not get one.
         if description.model_sha256 not in (None, hashlib.sha256(content).hexdigest()):
             raise TerminalError(
@@ -119,6 +106,37 @@ class ScoringModel:
             FeatureError: A column is missing, or holds what is no number.
         """
         return self.predict(self.encode(columns))
+
+
+def model_format(folder: Path) -> FormatName:
+    """Return the format of the model in a folder that MLflow wrote.
+
+    Raises:
+        TerminalError: There is no such model, or MLForge did not train it.
+    """
+    return _read_description(folder).format
+
+
+def _read_description(folder: Path) -> ModelDescription:
+    try:
+        document = yaml.safe_load(_read(folder / "MLmodel"))
+        return ModelDescription.model_validate(document["metadata"][METADATA_KEY])
+    except (yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
+        raise TerminalError(
+            "the MLmodel file does not describe a model that MLForge trained",
+            where=str(folder),
+            evidence=[" ".join(str(error).split())[:200]],
+            hint="train it with `mlforge stage train`",
+        ) from error
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise TerminalError(
+            f"no model in {file.parent}: {error.strerror}", evidence=[error.filename], hint="download it again"
+        ) from error
 
 
 def raw_scores(predictor: Predictor, matrix: Matrix, task: Task) -> Vector:

@@ -11,9 +11,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlforge.errors import ServingError
+from mlforge.scoring import FormatName, model_format
+from mlforge.serving.manifest import MODEL_FOLDER
 from mlforge.settings import get_settings
 
 SERVICE = "service:ReleaseService"
@@ -21,8 +24,14 @@ BUILD_SECONDS = 180
 # What a release's server imports; its image installs these versions.
 _REQUIREMENTS = (
     "bentoml", "feast", "numpy", "psycopg", "psycopg-binary", "psycopg-pool", "pydantic", "pydantic-settings",
-    "pyyaml", "xgboost",
+    "pyyaml",
 )  # fmt: skip
+# What reads a model of each format.
+_MODEL_REQUIREMENTS: Mapping[FormatName, tuple[str, ...]] = {
+    "xgboost": ("xgboost",),
+    "lightgbm": ("lightgbm",),
+    "sklearn": ("scikit-learn", "skops"),
+}
 
 
 def bentoml_home() -> Path:
@@ -65,7 +74,7 @@ def build_bento(folder: Path, tag: str) -> Path:
     bentoml_home().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=bentoml_home()) as unfinished:
         environment = {**os.environ, **quiet_environment(), "BENTOML_HOME": unfinished}
-        (folder / "requirements.txt").write_text(requirements(), encoding="utf-8")
+        (folder / "requirements.txt").write_text(requirements(model_format(folder / MODEL_FOLDER)), encoding="utf-8")
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "mlforge.serving.bento", str(folder), name, version],
@@ -108,11 +117,15 @@ def quiet_environment() -> dict[str, str]:
     }
 
 
-def requirements() -> str:
-    """Return the installed versions of what a server imports, one pin a line."""
+def requirements(model: FormatName) -> str:
+    """Return the installed versions of what the server of a model imports, one pin a line.
+
+    Args:
+        model: In which format it is kept.
+    """
     from importlib.metadata import version
 
-    return "".join(f"{package}=={version(package)}\n" for package in _REQUIREMENTS)
+    return "".join(f"{package}=={version(package)}\n" for package in (*_REQUIREMENTS, *_MODEL_REQUIREMENTS[model]))
 
 
 def _build(folder: str, name: str, version: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +42,8 @@ class FittedModel:
         fitted: The estimator, as its library wrote it.
         metrics: Scores of the training and validation rows, named `<part>_<metric>`.
         constant: Columns left out because they are constant.
+        infinite: Column → how many of its values in the training and validation rows are infinite, or too large for 32
+            bits; they count as missing.
         rows: Rows of each part.
         example: Some encoded training rows, shape (≤ 5, n_features).
     """
@@ -49,6 +53,7 @@ class FittedModel:
     description: ModelDescription
     metrics: dict[str, float]
     constant: list[str]
+    infinite: dict[str, int]
     rows: dict[Part, int]
     example: Matrix = field(repr=False)
 
@@ -111,6 +116,7 @@ def fit_model(use_case: UseCase, examples: Examples, plan: FitPlan | None = None
         description=description,
         metrics=metrics,
         constant=constant,
+        infinite=_infinite(features, [parts[part] for part in _FITTED_ON]),
         rows={name: len(part) for name, part in parts.items()},
         example=encoded["train"][:5],
     )
@@ -118,6 +124,14 @@ def fit_model(use_case: UseCase, examples: Examples, plan: FitPlan | None = None
 
 def _encode(features: list[Feature], examples: Examples) -> Matrix:
     return encode_columns(features, examples.columns([feature.name for feature in features]))
+
+
+def _infinite(features: list[Feature], parts: Sequence[Examples]) -> dict[str, int]:
+    numbers = [feature.name for feature in features if feature.kind == "number"]
+    found: Counter[str] = Counter()
+    for part in parts:
+        found.update({name: int(np.isinf(np.asarray(values)).sum()) for name, values in part.columns(numbers).items()})
+    return {name: count for name, count in found.items() if count}
 
 
 def _require_rows(use_case: UseCase, examples: Examples) -> None:

@@ -72,25 +72,18 @@ def fold_days(use_case: UseCase, times: Times, end: Day) -> Iterator[FoldDays]:
     length, folds, gap = (asked.days, asked.folds, asked.gap_days) if asked else (training.validation_days, 1, 0)
     starts = [end - (folds - place) * length * _DAY for place in range(folds)]
     span = starts[0] - gap * _DAY - days[0]
-    if span < 2 * _DAY or len(days[days < starts[0] - gap * _DAY]) < 2:
-        raise TrainingError(
-            f"{folds} folds of {length} days leave fewer than 2 days to fit the first one on",
-            where=f"{use_case.name}, training.cross_validation",
-            evidence=[
-                f"rows from {days[0]} to {days[-1]}, {len(times)} of them; the first fold is scored from {starts[0]}"
-            ],
-            hint="load more days, raise training.window_days, or lower cross_validation.folds or .days",
-        )
     for start in starts:
         before = start - gap * _DAY
         first = before - span if asked and asked.window == "sliding" else days[0]
-        yield FoldDays(
-            first,
-            _stop(days[(days >= first) & (days < before)], training.validation_days, before),
-            before,
-            start,
-            start + length * _DAY,
-        )
+        within = days[(days >= first) & (days < before)]
+        if len(within) < 2:
+            raise TrainingError(
+                f"{folds} folds of {length} days leave {len(within)} days to fit the fold on that is scored from {start}",
+                where=f"{use_case.name}, training.cross_validation",
+                evidence=[f"{len(times)} rows from {days[0]} to {days[-1]}, {len(days)} days have rows"],
+                hint="load more days, raise training.window_days, or lower cross_validation.folds or .days",
+            )
+        yield FoldDays(first, _stop(within, training.validation_days, before), before, start, start + length * _DAY)
 
 
 def _stop(days: Times, longest: int, before: Day) -> Day:

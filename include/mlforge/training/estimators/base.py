@@ -50,6 +50,9 @@ class Fit:
 class FittedEstimator:
     """An estimator as its library writes it, and what fitting noticed.
 
+    MLflow's flavours write XGBoost's and LightGBM's files byte by byte as `content` has them. A skops archive they date
+    and number anew each time: whoever logs it writes `content` over the file, for its hash is part of the description.
+
     Attributes:
         format: Name of the format.
         content: The file.
