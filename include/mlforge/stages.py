@@ -192,6 +192,13 @@ def promote(run: StageRun, decision: GateDecision) -> Release:
     return promote_candidate(run.use_case, decision, who=run.who, why=run.why, run_id=run.run_id)
 
 
+def reconcile(run: StageRun) -> int:
+    """Let MLflow show what the release ledger says; returns how many things had to be repaired."""
+    from mlforge.registry import reconcile_releases
+
+    return len(reconcile_releases(run.use_case, who=run.who, run_id=run.run_id))
+
+
 def package(run: StageRun) -> Release:
     """Build the bento of the champion.
 
@@ -358,6 +365,7 @@ STAGES: dict[str, Stage] = {
     "evaluate": Stage(evaluate, "train", "Candidate"),
     "gate": Stage(gate, "evaluate", "Candidate"),
     "promote": Stage(promote, "gate", "GateDecision"),
+    "reconcile": Stage(reconcile),
     "package": Stage(package),
     "verify": Stage(verify, "package", "Release"),
     "roll-out": Stage(roll_out, "verify", "Release"),
