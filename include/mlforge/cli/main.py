@@ -27,6 +27,7 @@ MODULES = (
     "lineage",
     "quarantine",
     "profile",
+    "search",
     "reproduce",
     "walk_forward",
 )

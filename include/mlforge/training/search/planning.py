@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STARTED = "started"
-_TRAINING_SET, _AS_OF, _PARTITION = "training_set", "as_of", "partition_key"
+# Notes on a study.
+STARTED, PARTITION, _TRAINING_SET, _AS_OF = "started", "partition_key", "training_set", "as_of"
 # What a finding depends on, and what losses must have in common to be compared in one study.
 _SETTINGS = ("settings", "model", "features")
 _ENVIRONMENT = (*_SETTINGS, "contracts", "library", "lock", "python", "platform")
@@ -125,7 +125,7 @@ def _open_study(use_case: UseCase, planned: PlannedSearch) -> str:
 
 
 def _describe(study: Study, planned: PlannedSearch) -> None:
-    study.set_user_attr(_PARTITION, planned.partition_key)
+    study.set_user_attr(PARTITION, planned.partition_key)
     study.set_user_attr(_AS_OF, planned.training_set.as_of.isoformat())
     study.set_user_attr(_TRAINING_SET, planned.training_set.uri)
 
