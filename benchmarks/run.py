@@ -9,11 +9,12 @@ import features
 import ingest
 import parsing
 import tasks
+import training
 from figures import show
 
 
 def main() -> None:
-    measured = (command, parsing, ingest, features, tasks, demo, backfill)
+    measured = (command, parsing, ingest, features, training, tasks, demo, backfill)
     show([figure for module in measured for figure in module.measure()])
 
 

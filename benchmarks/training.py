@@ -9,7 +9,10 @@ to be the same to the byte. Libraries are imported before either clock starts, a
 from __future__ import annotations
 
 import argparse
+import configparser
+import importlib
 import json
+import logging
 import multiprocessing
 import os
 import resource
@@ -27,7 +30,6 @@ from database import database
 from figures import Figure, free_port, median, show
 
 ROWS, TRIALS, TURNS = 300_000, 30, 1
-PRELOADED = ("mlflow", "optuna", "pandas", "pyarrow.parquet", "sqlalchemy", "xgboost", "matplotlib")
 # Workers × threads of the bare script, and what threads do while they wait.
 LAYOUTS = ((2, 1, "PASSIVE"), (1, 2, "PASSIVE"), (2, 1, "ACTIVE"), (1, 2, "ACTIVE"), (2, 2, "PASSIVE"))
 
@@ -42,14 +44,23 @@ def measure(rows: int = ROWS, trials: int = TRIALS, turns: int = TURNS, keep: st
         keep: Folder in which the last turn's matrices and trials are left for `bare_training.py`.
     """
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as all services and tasks have it
-    for name in PRELOADED:
-        __import__(name)
+    preload()
     with database(), tracking_server():
         from flight_examples import store_examples
 
         training_set = store_examples(rows)
         found = [_turn(training_set, trials, turn, keep) for turn in range(turns)]
     return _figures(found, rows, trials)
+
+
+def preload() -> None:
+    """Import what Airflow's executor imports before it forks: a task's process does not pay for it."""
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(Path(__file__).parents[1] / "airflow.cfg", encoding="utf-8")
+    for name in map(str.strip, settings["mlforge"]["preload"].split(",")):
+        if name and not name.startswith("airflow."):
+            importlib.import_module(name)
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 
 def _turn(training_set: Any, trials: int, turn: int, keep: str | None) -> dict[str, Any]:
