@@ -78,7 +78,7 @@ def fold_days(use_case: UseCase, times: Times, end: Day) -> Iterator[FoldDays]:
         within = days[(days >= first) & (days < before)]
         if len(within) < 2:
             raise TrainingError(
-                f"{folds} folds of {length} days leave {len(within)} days to fit the fold on that is scored from {start}",
+                f"{folds} folds of {length} days leave {len(within)} days to fit the fold scored from {start} on",
                 where=f"{use_case.name}, training.cross_validation",
                 evidence=[f"{len(times)} rows from {days[0]} to {days[-1]}, {len(days)} days have rows"],
                 hint="load more days, raise training.window_days, or lower cross_validation.folds or .days",

@@ -156,8 +156,11 @@ def spoken_name(name: str) -> str:
 def untrusted(names: Sequence[str]) -> TerminalError:
     """Return the error for a model that holds types that the use case does not trust."""
     spoken = [spoken_name(name) for name in names]
+    nameless = any("<" in name for name in spoken)
     return TerminalError(
         f"the model holds {len(spoken)} types that are not trusted",
         evidence=spoken,
-        hint=f"if you know them, name them in use_case.yaml: training.trusted_types: [{', '.join(spoken)}]",
+        hint="keep plain values and arrays on the estimator: a function made on the way cannot be read back"
+        if nameless
+        else f"if you know them, name them in use_case.yaml: training.trusted_types: [{', '.join(spoken)}]",
     )
