@@ -14,6 +14,7 @@ from psycopg import sql
 
 from airflow_home import use_airflow_home
 from installations import new_installation
+from mlflow_server import running_mlflow
 from mlforge import db
 from mlforge.db.migrate import migrate
 from mlforge.services import postgres
@@ -87,6 +88,13 @@ def module_database(postgres_server: Settings) -> Settings:
     """A database `mlforge` that the tests of one module share."""
     _renew_database()
     return postgres_server
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(installation: Settings) -> Iterator[Settings]:
+    """A running MLflow with basic auth, one for all tests; this process's MLflow points at it."""
+    with running_mlflow(installation) as settings:
+        yield settings
 
 
 @pytest.fixture

@@ -17,7 +17,9 @@ from mlforge.errors import MLForgeError
 from mlforge.scoring import ScoringModel
 from mlforge.settings import get_settings
 from mlforge.spec import UseCase
+from mlforge.tracking import configure_tracking, download_model, tracking_errors
 
+RESTORES_TAG = "mlforge.restores"
 _log = logging.getLogger(__name__)
 
 
@@ -37,14 +39,16 @@ class ModelCopy:
 
 
 def find_copy(use_case: UseCase, uri: str) -> ModelCopy | None:
-    """Return a copy of a released model whose content is what was released, None if there is none on this machine.
+    """Return a copy of a released model whose content is what was released, None if there is none.
+
+    It lies on this machine, or in MLflow as a model that was logged anew because the first one was deleted.
 
     Args:
         use_case: Whose model.
         uri: Its address in the ledger.
     """
     hashes, bentos = _released(uri)
-    for place, folder in _places(uri, bentos):
+    for place, folder in _places(use_case, uri, bentos):
         if not (folder / "MLmodel").is_file():
             continue
         try:
@@ -98,10 +102,34 @@ def bento_model_folder(tag: str) -> Path:
     return get_settings().home / "bentoml" / "bentos" / name / version / "src" / "model"
 
 
-def _places(uri: str, bentos: list[str]) -> Iterator[tuple[str, Path]]:
+def _places(use_case: UseCase, uri: str, bentos: list[str]) -> Iterator[tuple[str, Path]]:
+    if not bentos:
+        # It was never released: nothing says what a copy should be.
+        return
     yield "the cache", cache_folder(uri)
     for bento in bentos:
         yield f"the bento {bento}", bento_model_folder(bento)
+    for other in _logged_anew(use_case, uri):
+        try:
+            yield f"MLflow as {other}", download_model(other)
+        except MLForgeError as error:
+            _log.warning("%s: %s", use_case.name, error)
+
+
+def _logged_anew(use_case: UseCase, uri: str) -> list[str]:
+    """Return where MLflow has a model that was logged to restore another one, newest first."""
+    configure_tracking()
+    from mlflow import MlflowClient
+
+    wanted = f"name = '{use_case.name}' and tags.`{RESTORES_TAG}` = '{uri}'"
+    try:
+        with tracking_errors("the model versions cannot be searched", where=use_case.name):
+            found = MlflowClient().search_model_versions(wanted)
+    except MLForgeError as error:
+        _log.warning("%s", error)
+        return []
+    newest = sorted(found, key=lambda version: int(version.version), reverse=True)
+    return [str(version.source) for version in newest if version.source != uri]
 
 
 def _released(uri: str) -> tuple[set[str], list[str]]:

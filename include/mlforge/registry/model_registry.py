@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlforge.errors import TerminalError
-from mlforge.models import read_folder
+from mlforge.models import RESTORES_TAG, read_folder
 from mlforge.refs import Release
 from mlforge.spec import UseCase
 from mlforge.tracking import CHAMPION_ALIAS, configure_tracking, tracking_errors
@@ -18,7 +18,6 @@ from mlforge.tracking import CHAMPION_ALIAS, configure_tracking, tracking_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-RESTORES_TAG = "mlforge.restores"
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
 
 
@@ -127,7 +126,9 @@ class ModelRegistry:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             model_id = source.removeprefix("models:/")
-            made = client.create_model_version(self._name, source, run_id=run_id, model_id=model_id, tags=tags)
+            made = client.create_model_version(
+                self._name, source, run_id=run_id, model_id=model_id, tags=tags, await_creation_for=0
+            )
         return RegisteredVersion(int(made.version), source, run_id, tags, int(made.creation_timestamp))
 
     def has_model(self, source: str) -> bool:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from mlforge.db import connect, ledger
 from mlforge.errors import MLForgeError, PromotionError
+from mlforge.models import RESTORES_TAG
 from mlforge.registry.journal import lock_releases
-from mlforge.registry.model_registry import RESTORES_TAG, ModelRegistry, RegisteredVersion, version_of
+from mlforge.registry.model_registry import ModelRegistry, RegisteredVersion, version_of
 from mlforge.registry.projection import STATE_TAG, Projection, judged_versions
 from mlforge.registry.repairs import Repair, record_repair
 from mlforge.registry.restore import restore_files, restore_version

@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: services beside PostgreSQL."""
+"""An MLflow server of tests, with its files where a test can reach them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +17,14 @@ from mlforge.tracking import USER, configure_tracking, tracking_reachable
 from processes import die_with_parent
 
 
-@pytest.fixture(scope="session")
-def mlflow_server(installation: Settings) -> Iterator[Settings]:
-    """A running MLflow with basic auth, one for all tests; this process's MLflow points at it."""
+def artifact_folder(installation: Settings) -> Path:
+    """Return the folder in which the server keeps files."""
+    return installation.home / "mlflow-server" / "artifacts"
+
+
+@contextmanager
+def running_mlflow(installation: Settings) -> Iterator[Settings]:
+    """Run an MLflow with basic auth and let this process's MLflow point at it."""
     home = installation.home / "mlflow-server"
     home.mkdir()
     config = home / "auth.ini"
@@ -58,7 +65,12 @@ def _start(installation: Settings, home: os.PathLike[str]) -> subprocess.Popen[b
                 *(sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1"),
                 *("--host", installation.mlflow_host, "--port", str(installation.mlflow_port)),
                 *("--allowed-hosts", f"{address},localhost:{installation.mlflow_port}"),
-                *("--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", f"{home}/artifacts"),
+                *(
+                    "--backend-store-uri",
+                    f"sqlite:///{home}/mlflow.db",
+                    "--artifacts-destination",
+                    str(artifact_folder(installation)),
+                ),
             ],
             env=environment,
             stdout=log,
