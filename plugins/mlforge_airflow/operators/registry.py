@@ -75,6 +75,22 @@ class PromoteCandidateOperator(StageOperator):
         return {**super().event_extra(facts), "act_live": True}
 
 
+class ReconcileReleasesOperator(StageOperator):
+    """Lets MLflow show what the release ledger says: alias, tags, and the files of the champion.
+
+    What somebody had changed there is put right, and the log and `ledger.repairs` say what it was.
+    """
+
+    effect = "live"
+    stage = "reconcile"
+
+    def run_stage(self, run: StageRun) -> None:
+        """Reconcile."""
+        from mlforge import stages
+
+        self.log.info("%d repairs in MLflow", stages.reconcile(run))
+
+
 def in_words(decision: GateDecision) -> str:
     """Return the reasons of a decision as one line."""
     return "; ".join(decision.reasons) or "no reason given"
