@@ -31,10 +31,10 @@ _BY_DATASET: LiteralString = """
            sum(rows_quarantined)::bigint AS quarantined
     FROM stood GROUP BY dataset ORDER BY dataset
 """
-_WARNINGS: LiteralString = """
+_BROKEN: LiteralString = """
     SELECT r.dataset, r.rule, count(DISTINCT r.partition_key) AS partitions
     FROM stood JOIN ledger.contract_results AS r USING (use_case, dataset, partition_key, attempt)
-    WHERE r.severity = 'warning' AND NOT r.passed
+    WHERE r.severity <> 'info' AND NOT r.passed
     GROUP BY r.dataset, r.rule ORDER BY partitions DESC, r.dataset, r.rule
 """
 
@@ -45,7 +45,7 @@ def check_contract(evidence: Evidence) -> list[Check]:
     if limit is None:
         return []
     name = "data keeps its contract"
-    datasets, warnings = _contract_state(evidence)
+    datasets, broken_rules = _contract_state(evidence)
     read = [row for row in datasets if row["rows"]]
     if not read:
         detail = "the ledger has no publication of the training window: how sound its rows are cannot be told"
@@ -61,10 +61,10 @@ def check_contract(evidence: Evidence) -> list[Check]:
         rows=sum(row["rows"] for row in read),
         quarantined=sum(row["quarantined"] for row in read),
         partitions=sum(row["partitions"] for row in read),
-        warnings=len(warnings),
+        rules_broken=len(broken_rules),
         **{f"share_{dataset}": share for dataset, share in shares.items()},
     )
-    return [check.model_copy(update={"detail": check.detail + _in_words(warnings)})]
+    return [check.model_copy(update={"detail": check.detail + _in_words(broken_rules)})]
 
 
 def _contract_state(evidence: Evidence) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -80,15 +80,17 @@ def _contract_state(evidence: Evidence) -> tuple[list[dict[str, Any]], list[dict
     }
     with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
         datasets = cursor.execute(_STOOD + _BY_DATASET, values).fetchall()
-        return datasets, cursor.execute(_STOOD + _WARNINGS, values).fetchall()
+        return datasets, cursor.execute(_STOOD + _BROKEN, values).fetchall()
 
 
-def _in_words(warnings: list[dict[str, Any]]) -> str:
-    if not warnings:
+def _in_words(broken_rules: list[dict[str, Any]]) -> str:
+    if not broken_rules:
         return ""
-    shown = ", ".join(f"{row['dataset']}: {row['rule']} ({row['partitions']} partitions)" for row in warnings[:_SHOWN])
-    rest = len(warnings) - _SHOWN
-    return f"; warnings: {shown}{f' and {rest} more' if rest > 0 else ''}"
+    shown = ", ".join(
+        f"{row['dataset']}: {row['rule']} ({row['partitions']} partitions)" for row in broken_rules[:_SHOWN]
+    )
+    rest = len(broken_rules) - _SHOWN
+    return f"; broken: {shown}{f' and {rest} more' if rest > 0 else ''}"
 
 
 def check_drift(evidence: Evidence) -> list[Check]:
