@@ -65,8 +65,8 @@ class TrainWeekOperator(StageOperator):
 
     def run_stage(self, run: StageRun) -> Ref:
         """Train."""
-        from mlforge.walk_forward.walk import train_week
         from mlforge.walk_forward.refs import WalkWeek
+        from mlforge.walk_forward.walk import train_week
 
         trained = train_week(run.use_case, WalkWeek.load(self.prepared), run_id=run.run_id)
         for each in trained.models:
@@ -90,8 +90,8 @@ class ScoreWeekOperator(StageOperator):
 
     def run_stage(self, run: StageRun) -> Ref:
         """Score."""
-        from mlforge.walk_forward.walk import score_week
         from mlforge.walk_forward.refs import WeekModels
+        from mlforge.walk_forward.walk import score_week
 
         scored = score_week(run.use_case, WeekModels.load(self.trained), run_id=run.run_id)
         self.log.info("%s: %s", scored.metric, scored.scores)
@@ -114,8 +114,8 @@ class ReportWalkOperator(StageOperator):
 
     def run_stage(self, run: StageRun) -> Ref:
         """Report."""
-        from mlforge.walk_forward.report import write_report
         from mlforge.walk_forward.refs import WeekScores
+        from mlforge.walk_forward.report import write_report
 
         report = write_report(run.use_case, WeekScores.load(self.scored))
         self.log.info("%s: %s", report.uri, report.conclusion)
