@@ -85,24 +85,20 @@ def _of_kind(declared: list[Any], kind: str) -> list[Any]:
 
 
 def _check(use_case: UseCase, declared: list[Any]) -> None:
-    views = {view.name for view in _of_kind(declared, "FeatureView")}
-    services = {service.name for service in _of_kind(declared, "FeatureService")}
     where = f"feature_repo/{use_case.name}.py"
-    if views != set(use_case.features):
-        raise FeatureError(
-            "its views are not those of use_case.yaml",
-            where=where,
-            evidence=sorted(views ^ set(use_case.features)),
-            hint="name the same views in both",
-        )
-    computed = {view.name for view in _of_kind(declared, "OnDemandFeatureView")}
-    if computed != set(use_case.on_demand):
-        raise FeatureError(
-            "its on-demand views are not those of `on_demand` in use_case.yaml",
-            where=where,
-            evidence=sorted(computed ^ set(use_case.on_demand)),
-            hint="name the same views in both",
-        )
+    for kind, what, named in (
+        ("FeatureView", "views are not those of", set(use_case.features)),
+        ("OnDemandFeatureView", "on-demand views are not those of `on_demand` in", set(use_case.on_demand)),
+    ):
+        found = {view.name for view in _of_kind(declared, kind)}
+        if found != named:
+            raise FeatureError(
+                f"its {what} use_case.yaml",
+                where=where,
+                evidence=sorted(found ^ named),
+                hint="name the same views in both",
+            )
+    services = {service.name for service in _of_kind(declared, "FeatureService")}
     if use_case.feature_service not in services:
         raise FeatureError(
             f"it declares no feature service {use_case.feature_service!r}", where=where, evidence=sorted(services)
