@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 FEATURES = 25
-ROUNDS = 200  # at most; boosting stops earlier where the loss stands still
+ROUNDS = 100  # at most; boosting stops earlier where the loss stands still
 _WEATHER = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
 _PLANES = {"year": "built", "type": "type", "manufacturer": "manufacturer", "engines": "engines", "seats": "seats"}
 # Column → by what the delays of the day before are averaged.
