@@ -30,6 +30,7 @@ MODULES = (
     "search",
     "reproduce",
     "walk_forward",
+    "retraining",
 )
 _NAMES = {"stages_app": "stage"}
 _SHORTCUTS = {"registry": ("rollback",)}

@@ -70,15 +70,21 @@ def check_deadline(use_case: UseCase, days: PartitionRange, *, run_id: str | Non
     Nothing is wrong when no training was asked for because nothing has changed or nothing gave cause for one, or
     before the use case has published its first partition.
     """
-    key = days.last_key
-    with db.connect() as connection:
-        kept, why = _look(connection, use_case.name, key)
-    if kept:
-        return DeadlineCheck(key, True, why)
+    found = look_for_decision(use_case, days)
+    if found.kept:
+        return found
+    key, why = found.partition_key, found.why
     deadline = use_case.retraining.decided_by(days.end)
     detail = {"deadline": deadline.isoformat() if deadline else None, "why": why}
     raised = raise_alert(use_case.name, key, severity="critical", what=ALERT, detail=detail, run_id=run_id)
     return DeadlineCheck(key, False, why, raised)
+
+
+def look_for_decision(use_case: UseCase, days: PartitionRange) -> DeadlineCheck:
+    """Look up the same as `check_deadline`, and raise no alert."""
+    with db.connect() as connection:
+        kept, why = _look(connection, use_case.name, days.last_key)
+    return DeadlineCheck(days.last_key, kept, why)
 
 
 def _look(connection: psycopg.Connection[Any], use_case: str, key: str) -> tuple[bool, str]:

@@ -39,8 +39,9 @@ VALUES (%(use_case)s, %(partition_key)s, %(cause)s, %(verdict)s, %(reason)s, %(i
     %(run_id)s)
 """
 _REQUESTS = """
-SELECT cause, verdict, reason, who, run_id, requested_at FROM ledger.training_requests
-WHERE use_case = %(use_case)s AND partition_key = %(partition_key)s ORDER BY request_id DESC
+SELECT cause, verdict, reason, partition_key, who, run_id, requested_at FROM ledger.training_requests
+WHERE use_case = %(use_case)s AND (%(partition_key)s::text IS NULL OR partition_key = %(partition_key)s)
+ORDER BY request_id DESC LIMIT %(limit)s
 """
 
 
@@ -92,12 +93,16 @@ class Answer:
 
     Attributes:
         cause: That of the wish; `person` when one insisted.
-        requested_at: When it was written down, UTC; none for one that was not.
+        partition_key: As of which partition; like the rest empty for one that is not written down.
+        who: Person or schedule behind the run.
+        run_id: `dag/run`.
+        requested_at: When it was written down, UTC.
     """
 
     cause: Cause
     verdict: Verdict
     reason: str
+    partition_key: str = ""
     who: str = ""
     run_id: str | None = None
     requested_at: datetime | None = field(default=None, compare=False)
@@ -192,9 +197,26 @@ def note_training(use_case: UseCase, days: PartitionRange, *, who: str, run_id: 
         _write(connection, use_case.name, inputs, wish, decide(wish, [], inputs, last))
 
 
-def read_requests(connection: psycopg.Connection[Any], use_case: str, partition_key: str) -> list[Answer]:
-    """Return what was answered to those who might have asked for a training as of a partition, newest first."""
-    values = {"use_case": use_case, "partition_key": partition_key}
+def preview_request(use_case: UseCase, days: PartitionRange) -> Answer:
+    """Return what the data run of a partition would be told now, without writing it down."""
+    with db.connect() as connection:
+        inputs = training_inputs(connection, use_case, days)
+        last = _last_asked(connection, use_case.name, days.last_key)
+    return decide(Wish("partition"), use_case.retraining.on, inputs, last)
+
+
+def read_requests(
+    connection: psycopg.Connection[Any], use_case: str, partition_key: str | None = None, *, limit: int = 1000
+) -> list[Answer]:
+    """Return what was answered to those who might have asked for a training, newest first.
+
+    Args:
+        connection: An open one.
+        use_case: Its name.
+        partition_key: As of this partition only.
+        limit: How many at most.
+    """
+    values = {"use_case": use_case, "partition_key": partition_key, "limit": limit}
     with connection.cursor(row_factory=dict_row) as cursor:
         return [Answer(**row) for row in cursor.execute(_REQUESTS, values).fetchall()]
 

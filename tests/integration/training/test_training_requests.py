@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
+import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
+from typer.testing import CliRunner
 
 from mlforge import db, stages
+from mlforge.cli.main import build_app
 from mlforge.refs import DriftReport
 from mlforge.settings import Settings
 from mlforge.spec import UseCase
 from mlforge.stages import StageRun
+from mlforge.training import requests
 from mlforge.training.deadline import ALERT, check_deadline, due_partition
-from mlforge.training.requests import Answer
+from mlforge.training.requests import Answer, Wish
 
 pytestmark = pytest.mark.integration
 
@@ -157,21 +161,26 @@ def test_data_and_monitoring_of_a_partition_start_one_training(use_case: UseCase
     assert "already" in ask(use_case, MONITORING, report=report(0.8)).reason
 
 
-def test_of_many_that_ask_at_once_one_asks(use_case: UseCase) -> None:
-    answers: list[Answer] = []
-    runs = [f"flight_delays.{chain}/{number}" for chain in ("data", "monitoring") for number in range(3)]
-    together = threading.Barrier(len(runs))
+def test_of_two_that_ask_at_once_one_asks(use_case: UseCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    deciding: list[str | None] = []
 
-    def run(run_id: str) -> None:
-        together.wait()
-        answers.append(ask(use_case, run_id, report=report(0.9) if "monitoring" in run_id else None))
+    def decide_beside_the_other(wish: Wish, *given: Any) -> Answer:
+        deciding.append(wish.run_id)
+        while len(deciding) < 2 and not others_waiting():
+            pass
+        return decide_alone(wish, *given)
 
-    threads = [threading.Thread(target=run, args=[run_id]) for run_id in runs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(answer.asked for answer in answers) == [False] * 5 + [True]
+    decide_alone = requests.decide
+    monkeypatch.setattr(requests, "decide", decide_beside_the_other)
+    with ThreadPoolExecutor(2) as pool:
+        asking = [pool.submit(ask, use_case), pool.submit(ask, use_case, MONITORING, report=report(0.9))]
+        assert sorted(answer.result().asked for answer in asking) == [False, True]
+
+
+def others_waiting() -> bool:
+    with db.connect() as connection:
+        waiting = connection.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return waiting.fetchone() is not None
 
 
 def test_drift_asks_where_partitions_do_not(use_case: UseCase) -> None:
@@ -252,3 +261,25 @@ def test_a_partition_that_a_backfill_brought_is_not_taken_for_quiet(use_case: Us
 def test_before_the_first_publication_nothing_is_due(ledger: None, flight_delays: UseCase) -> None:
     assert check_deadline(flight_delays, flight_delays.partitions(KEY)).kept
     assert due_partition(flight_delays, dt.datetime.now(dt.UTC)) is None
+
+
+def command(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(build_app(), ["retraining", *arguments], env={"COLUMNS": "200"})
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_the_commands_say_who_asked_what_would_be_asked_and_what_is_decided(use_case: UseCase) -> None:
+    assert command("list", "flight_delays") == (0, "nobody might have asked for a training of flight_delays yet")
+    assert command("preview", "flight_delays")[1].startswith(f"{KEY}: would be asked for: {KEY} is new")
+    assert rows() == [], "a preview is no asking"
+    ask(use_case)
+    status, told = command("deadline", "flight_delays", "--partition", KEY)
+    assert (status, alerts()) == (1, [])
+    assert "its gate has not decided" in told
+    decide()
+    assert command("deadline", "flight_delays", "--partition", KEY)[0] == 0
+    assert "nothing has changed since training" in command("preview", "flight_delays")[1]
+    [listed] = json.loads(command("list", "flight_delays", "--json")[1])
+    assert (listed["partition_key"], listed["asked"], listed["run_id"]) == (KEY, True, DATA)
+    assert json.loads(command("list", "flight_delays", "--json", "--partition", "2013-04-02")[1]) == []
+    assert f"{KEY} is new" in command("list", "flight_delays")[1]
