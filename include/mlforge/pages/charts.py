@@ -100,14 +100,20 @@ def interval_chart(
             f'stroke-width="3"/><circle cx="{place(middle):.1f}" cy="{y:.1f}" r="4.5" fill="{color}"/>'
         )
     if digits is not None:
-        for number in range(7):
-            value = low + (high - low) * number / 6
-            anchor = "start" if number == 0 else "middle"
-            marks.append(
-                f'<text x="{place(value):.1f}" y="{height + 14}" text-anchor="{anchor}">{value:+.{digits}f}</text>'
-            )
+        marks.extend(
+            f'<text x="{place(value):.1f}" y="{height + 14}" text-anchor="middle">{value:+.{digits}f}</text>'
+            for value in _round_values(low, high)
+        )
         height += 20
     return f'<svg viewBox="0 0 {_WIDTH + 16} {height}" role="img" aria-label="{escape(label)}">{"".join(marks)}</svg>'
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    """Return a few round values between two others, zero among them if it lies there."""
+    rough = (high - low) / 6
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:

@@ -40,3 +40,10 @@ def test_nothing_known_is_said() -> None:
 def test_an_interval_wholly_beyond_the_margin_stands_out() -> None:
     drawn = interval_chart([("good", -1.0, 0.0, 1.0), ("worse", 3.0, 4.0, 5.0)], limit=2.0, label="x")
     assert drawn.count('fill="var(--bad)"') == 1
+
+
+def test_a_scale_has_round_values_with_zero_and_named_rows_stand_out() -> None:
+    drawn = interval_chart([("a", -0.003, 0.001, 0.012)], limit=None, label="x", digits=3, failed=["a"])
+    assert all(f">{value}<" in drawn for value in ("+0.000", "+0.005", "+0.010"))
+    assert drawn.count('fill="var(--bad)"') == 1
+    assert "var(--bad)" not in interval_chart([("a", 1.0, 2.0, 3.0)], limit=0.5, label="x", failed=[])
