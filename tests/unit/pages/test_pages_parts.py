@@ -46,4 +46,4 @@ def test_a_scale_has_round_values_with_zero_and_named_rows_stand_out() -> None:
     drawn = interval_chart([("a", -0.003, 0.001, 0.012)], limit=None, label="x", digits=3, failed=["a"])
     assert all(f">{value}<" in drawn for value in ("+0.000", "+0.005", "+0.010"))
     assert drawn.count('fill="var(--bad)"') == 1
-    assert "var(--bad)" not in interval_chart([("a", 1.0, 2.0, 3.0)], limit=0.5, label="x", failed=[])
+    assert 'fill="var(--bad)"' not in interval_chart([("a", 1.0, 2.0, 3.0)], limit=0.5, label="x", failed=[])
