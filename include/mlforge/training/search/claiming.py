@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -28,10 +29,12 @@ class Claim:
 
     Attributes:
         trial: The trial.
+        trial_id: By which the storage knows it.
         seconds_left: Until the study's time is up, none without a limit.
     """
 
     trial: Trial
+    trial_id: int
     seconds_left: float | None
 
 
@@ -60,6 +63,7 @@ class Desk:
         self._connection = connection
         self._planned = planned
         self._seed = seed
+        self._study_id = storage.get_study_id_from_name(planned.study)
 
     def claim(self) -> Claim | Literal["wait", "done"]:
         """Return the next trial; `wait` while others still run theirs, `done` when the search is finished.
@@ -68,17 +72,11 @@ class Desk:
         """
         with self._connection.transaction():
             lock_partition(self._connection, "study", self._planned.study)
-            self._repeat_killed()
-            trials = self._study.get_trials(deepcopy=False)
+            trials = self._repeat_killed()
             left = self._seconds_left()
             if self._allowed(trials, left):
-                return Claim(self._ask(trials), left)
+                return self._ask(trials, left)
         return "wait" if any(trial.state.name == "RUNNING" for trial in trials) else "done"
-
-    def trial_id(self, trial: Trial) -> int:
-        """Return the id by which the storage knows a trial."""
-        study_id = self._storage.get_study_id_from_name(self._planned.study)
-        return int(self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number))
 
     def _allowed(self, trials: list[FrozenTrial], left: float | None) -> bool:
         if left is not None and left <= 0:
@@ -90,33 +88,37 @@ class Desk:
         spent: int = sum(trial.state.name != "WAITING" and trial.number not in again for trial in trials)
         return spent < self._planned.trials
 
-    def _ask(self, trials: list[FrozenTrial]) -> Trial:
+    def _ask(self, trials: list[FrozenTrial], left: float | None) -> Claim:
         # A seed of its own for each trial: a worker that starts anew must not draw the same values again.
         begun = sum(trial.state.name != "WAITING" for trial in trials)
         self._study.sampler = make_sampler(self._seed + begun)
         trial = self._study.ask()
-        self._storage.record_heartbeat(self.trial_id(trial))
+        trial_id = int(self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number))
+        self._storage.record_heartbeat(trial_id)
         trial.set_user_attr(CLAIMED, trial.number)
-        return trial
+        return Claim(trial, trial_id, left)
 
-    def _repeat_killed(self) -> None:
-        """Mark as failed the trials whose workers are silent, and put them at the head of the queue."""
+    def _repeat_killed(self) -> list[FrozenTrial]:
+        """Mark as failed the trials whose workers are silent, put them at the head of the queue, and return all."""
         import optuna
         from optuna.storages import RetryHeartbeatStaleTrialCallback
         from optuna.trial import TrialState
 
         optuna.storages.fail_stale_trials(self._study)
-        trials = self._study.get_trials(deepcopy=False)
-        for trial in trials:
-            # Killed between its claim and its first heartbeat: nobody is about to give it one, for the lock is ours.
-            if trial.state is TrialState.RUNNING and trial.user_attrs.get(CLAIMED) != trial.number:
-                self._study.tell(trial.number, state=TrialState.FAIL)
-        trials = self._study.get_trials(deepcopy=True)
-        again = repeated(trials)
-        for trial in trials:
-            killed = trial.state is TrialState.FAIL and REASON not in trial.user_attrs and trial.number not in again
-            if killed and len(trial.system_attrs.get("retry_history", [])) < MAX_REPEATS:
-                RetryHeartbeatStaleTrialCallback()(self._study, trial)
+        trials: list[FrozenTrial] = self._study.get_trials(deepcopy=False)
+        # Killed between its claim and its first heartbeat: nobody is about to give it one, for the lock is ours.
+        silent = [
+            trial
+            for trial in trials
+            if trial.state is TrialState.RUNNING and trial.user_attrs.get(CLAIMED) != trial.number
+        ]
+        for trial in silent:
+            self._study.tell(trial.number, state=TrialState.FAIL)
+        trials = self._study.get_trials(deepcopy=False) if silent else trials
+        killed = _killed(trials)
+        for trial in killed:
+            RetryHeartbeatStaleTrialCallback()(self._study, copy.deepcopy(trial))
+        return self._study.get_trials(deepcopy=False) if killed else trials
 
     def _seconds_left(self) -> float | None:
         if self._planned.minutes is None:
@@ -164,6 +166,19 @@ def make_sampler(seed: int) -> BaseSampler:
     import optuna
 
     return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+
+
+def _killed(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials whose workers were killed and that are not repeated yet, though they may be."""
+    again = repeated(trials)
+    return [
+        trial
+        for trial in trials
+        if trial.state.name == "FAIL"
+        and REASON not in trial.user_attrs
+        and trial.number not in again
+        and len(trial.system_attrs.get("retry_history", [])) < MAX_REPEATS
+    ]
 
 
 def _only_defaults_wait(trials: list[FrozenTrial]) -> bool:

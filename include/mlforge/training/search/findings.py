@@ -15,7 +15,7 @@ from mlforge.db.locks import lock_partition
 from mlforge.refs import PlannedSearch, TrainingSet, Tuning, code_version
 from mlforge.spec import UseCase
 from mlforge.training.plan import FitPlan
-from mlforge.training.search.summaries import study_uri
+from mlforge.training.search.summaries import FINISHED, study_uri
 
 _SELECT = """
 SELECT finding_id, partition_key, as_of, training_set_hash, study, family, parameters, features, value, trials, notes,
@@ -78,7 +78,7 @@ class Finding:
             use_case=use_case.name,
             partition_key=training_set.partition_key,
             uri=study_uri(self.study),
-            rows=sum(self.trials.values()) - self.trials.get("repeated", 0),
+            rows=sum(self.trials.get(state, 0) for state in FINISHED),
             content_hash=hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(),
             code_version=code_version(use_case.folder),
             training_set=training_set,

@@ -69,7 +69,7 @@ def _connect() -> RDBStorage:
         try:
             return RDBStorage(
                 url.render_as_string(hide_password=False),
-                engine_kwargs={"pool_size": 2, "pool_pre_ping": True},
+                engine_kwargs={"pool_size": 2},
                 heartbeat_interval=HEARTBEAT_SECONDS,
                 grace_period=GRACE_SECONDS,
             )

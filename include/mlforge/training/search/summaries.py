@@ -18,6 +18,7 @@ State = Literal["complete", "pruned", "failed", "repeated", "running", "waiting"
 
 # Notes on a trial, kept with it.
 PLAN, DEFAULT, REASON, LOSSES, CLAIMED = "plan", "default", "reason", "losses", "claimed"
+FINISHED: tuple[State, ...] = ("complete", "pruned", "failed")
 _URI = "study:"
 _KILLED = "its worker was killed"
 

@@ -61,7 +61,7 @@ def run_trials(use_case: UseCase, planned: PlannedSearch) -> PlannedSearch:
         while True:
             claimed = desk.claim()
             if isinstance(claimed, Claim):
-                with Heartbeat(storage, desk.trial_id(claimed.trial)):
+                with Heartbeat(storage, claimed.trial_id):
                     bench.run(claimed)
                 done += 1
             elif claimed == "wait":
@@ -113,14 +113,16 @@ class _Bench:
         from mlforge.training.cross_validation import fold_losses
 
         trial, folds = claim.trial, self.folds
+        losses: list[float] = []
         try:
             plan = suggest_plan(self._use_case, trial)
             trial.set_user_attr(PLAN, {"family": plan.family, "parameters": dict(plan.parameters)})
-            losses = fold_losses(self._use_case, folds, plan, on_fold=_reporter(self._study, claim))
+            fold_losses(self._use_case, folds, plan, on_fold=self._reporter(claim, losses))
             value = float(np.mean(losses))
             if not math.isfinite(value):
                 raise ValueError(f"the loss is {value}")
         except optuna.TrialPruned as pruned:
+            trial.set_user_attr(LOSSES, losses)
             trial.set_user_attr(REASON, str(pruned))
             return None, TrialState.PRUNED
         except (RetryableError, optuna.exceptions.OptunaError):
@@ -128,31 +130,30 @@ class _Bench:
         except Exception as error:
             trial.set_user_attr(REASON, _reason(error))
             return None, TrialState.FAIL
+        trial.set_user_attr(LOSSES, losses)
         return value, TrialState.COMPLETE
 
+    def _reporter(self, claim: Claim, losses: list[float]) -> Callable[[int, float], None]:
+        """Return what hears of each fold's loss and stops a trial that is not worth the rest."""
+        import optuna
 
-def _reporter(study: Study, claim: Claim) -> Callable[[int, float], None]:
-    """Return what hears of each fold's loss and stops a trial that is not worth the rest."""
-    import optuna
+        trial, last = claim.trial, len(self.folds.folds) - 1
+        default = DEFAULT in trial.user_attrs
+        deadline = None if claim.seconds_left is None else time.monotonic() + claim.seconds_left
 
-    trial, losses = claim.trial, []
-    default = DEFAULT in trial.user_attrs
-    deadline = None if claim.seconds_left is None else time.monotonic() + claim.seconds_left
+        def hear(fold: int, loss: float) -> None:
+            losses.append(float(loss))
+            mean = float(np.mean(losses))
+            trial.report(mean, step=fold)
+            # What use_case.yaml says is always tried to the end: it is what the others are measured by.
+            if default or fold == last:
+                return
+            if deadline is not None and time.monotonic() > deadline:
+                raise optuna.TrialPruned("the search's time is up")
+            if fold + 1 >= WARM_UP_FOLDS and worse_than_median(self._study, fold, mean):
+                raise optuna.TrialPruned(f"after {fold + 1} folds worse than the median of the others")
 
-    def hear(fold: int, loss: float) -> None:
-        losses.append(float(loss))
-        trial.set_user_attr(LOSSES, losses)
-        mean = float(np.mean(losses))
-        trial.report(mean, step=fold)
-        # What use_case.yaml says is always tried to the end: it is what the others are measured by.
-        if default:
-            return
-        if deadline is not None and time.monotonic() > deadline:
-            raise optuna.TrialPruned("the search's time is up")
-        if fold + 1 >= WARM_UP_FOLDS and worse_than_median(study, fold, mean):
-            raise optuna.TrialPruned(f"after {fold + 1} folds worse than the median of the others")
-
-    return hear
+        return hear
 
 
 def worse_than_median(study: Study, fold: int, mean: float) -> bool:
