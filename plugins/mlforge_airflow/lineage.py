@@ -6,8 +6,7 @@ The datasets come from the refs that the operator was given and returned; `mlfor
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Asset
 
@@ -22,31 +21,39 @@ if TYPE_CHECKING:
 _ALIASES = ("published/", "champion", "deployment")
 
 
-class TellingOperator(Protocol):
-    """What an operator says of itself.
+class TellsLineage:
+    """What an operator says of itself, and how the provider's listener asks for it.
 
     Attributes:
-        stage: Its name in `mlforge.stages.STAGES`.
+        stage: Its name in `mlforge.stages.STAGES`, or another that `mlforge.lineage` describes; empty for none.
         takes: Name of the attribute that holds the ref which the stage takes; empty for none.
         use_case: Name of the use case.
         stage_run: For what it runs, once that is known.
         stage_ref: What it returned, once it did.
+        outlets: Assets of Airflow that it tells about.
     """
 
-    stage: ClassVar[str]
-    takes: ClassVar[str]
+    stage: ClassVar[str] = ""
+    takes: ClassVar[str] = ""
     use_case: str
-    stage_run: StageRun | None
-    stage_ref: Ref | None
+    stage_run: StageRun | None = None
+    stage_ref: Ref | None = None
+    outlets: list[Any]
 
-    @property
-    def outlets(self) -> Sequence[Any]:
-        """Assets of Airflow that it tells about."""
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
+        """Return what the task is going to read, as far as it is known."""
+        return operator_lineage(self)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return what the task has read and written."""
+        return operator_lineage(self, done=True)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return what the task has read, and for a contract what it found."""
+        return operator_lineage(self, done=True, failed=True)
 
 
-def operator_lineage(
-    operator: TellingOperator, *, done: bool = False, failed: bool = False
-) -> OperatorLineage[Any, Any]:
+def operator_lineage(operator: TellsLineage, *, done: bool = False, failed: bool = False) -> OperatorLineage[Any, Any]:
     """Return what an operator's task reads and writes, as the provider wants it.
 
     Args:
@@ -77,7 +84,7 @@ def _make_room() -> None:
             (settings.home / "lineage").mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _work(operator: TellingOperator, *, done: bool, failed: bool) -> Work:
+def _work(operator: TellsLineage, *, done: bool, failed: bool) -> Work:
     from mlforge.lineage.stage_lineage import Work
     from mlforge.spec import load_use_case
 
@@ -98,12 +105,12 @@ def _given(stage: str, value: Any) -> Ref | None:
     from mlforge import refs
     from mlforge.stages import STAGES
 
-    if STAGES[stage].input is None or not isinstance(value, dict | refs.Ref):
+    if stage not in STAGES or STAGES[stage].input is None or not isinstance(value, dict | refs.Ref):
         return None
     return STAGES[stage].load_input(value)
 
 
-def _add_outlets(operator: TellingOperator, lineage: StageLineage) -> None:
+def _add_outlets(operator: TellsLineage, lineage: StageLineage) -> None:
     """Add the assets of Airflow that the task tells about, so that its graph and this one meet."""
     from mlforge.lineage.names import asset_name
 

@@ -178,3 +178,17 @@ def _parquet_fields(examples: TrainingSet, table: Table) -> list[facets.SchemaFi
     from mlforge.lineage.reading import parquet_columns
 
     return parquet_columns(examples.uri) or [(column, "", "") for column in table.columns]
+
+
+def describe_create_version(work: Work, lineage: StageLineage) -> None:
+    """Add what the version was made of, and the series that it belongs to."""
+    if work.result is None:
+        return
+    series, _, version = work.result.uri.removeprefix("dataset-version:").rpartition("/")
+    dataset = series.partition("/")[2]
+    if dataset in work.use_case.datasets:
+        lineage.read(names.warehouse_name(work.use_case, dataset))
+    else:
+        lineage.read(names.training_sets_name(work.use_case))
+    size = facets.written(work.result.rows)
+    lineage.write(names.version_name(series), facets.version(version), size)

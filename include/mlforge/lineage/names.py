@@ -78,6 +78,16 @@ def bento_name(tag: str) -> DatasetName:
     return DatasetName("bentoml", tag.partition(":")[0])
 
 
+def training_sets_name(use_case: UseCase) -> DatasetName:
+    """Return the name of the folder of a use case's training sets."""
+    return uri_name(f"{get_settings().storage}/training_sets/{use_case.name}")
+
+
+def version_name(series: str) -> DatasetName:
+    """Return the name of a series of dataset versions, `use_case/dataset`."""
+    return DatasetName("dataset-version", series)
+
+
 def asset_name(use_case: str, noun: str) -> DatasetName:
     """Return the name of an asset of Airflow, `mlforge://use_case/noun`."""
     return DatasetName(f"mlforge://{use_case}", noun)

@@ -13,6 +13,7 @@ from mlforge.lineage.data_stages import (
     describe_assemble,
     describe_build_features,
     describe_check,
+    describe_create_version,
     describe_extract,
     describe_materialize,
     describe_publish,
@@ -82,4 +83,5 @@ _DESCRIBE: dict[str, Callable[[Work, StageLineage], None]] = {
     "join-outcomes": describe_join_outcomes,
     "drift": describe_drift,
     "alert": describe_alert,
+    "create-version": describe_create_version,
 }

@@ -12,10 +12,10 @@ from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from mlforge.errors import TerminalError
+from mlforge_airflow.lineage import TellsLineage
 from mlforge_airflow.operators.run import RunFacts, read_facts, why_not_live
 
 if TYPE_CHECKING:
-    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from mlforge.refs import Ref
@@ -33,7 +33,7 @@ _EFFECT_IN_WORDS = {
 }
 
 
-class StageOperator(BaseOperator):
+class StageOperator(TellsLineage, BaseOperator):
     """Runs one stage for the partitions of its run and returns its ref.
 
     A subclass declares `effect`, and `stage` with `takes` or a `run_stage` of its own. Its docstring is shown in
@@ -44,13 +44,8 @@ class StageOperator(BaseOperator):
     """
 
     effect: ClassVar[Effect]
-    # Its name in `mlforge.stages.STAGES`, and the attribute that holds the ref which that stage takes; empty for none.
-    stage: ClassVar[str] = ""
-    takes: ClassVar[str] = ""
     template_fields: Sequence[str] = ("use_case",)
-    # Of the task that runs it, also for the lineage: its run, and the ref at its end.
-    stage_run: StageRun | None = None
-    stage_ref: Ref | None = None
+    # Of the task that runs it.
     run_facts: RunFacts
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -91,24 +86,6 @@ class StageOperator(BaseOperator):
             ref = self.stage_ref = self.run_stage(run)
         self._tell_listeners(context, facts)
         return None if ref is None else ref.dump()
-
-    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
-        """Return what the task is going to read, as far as it is known."""
-        from mlforge_airflow.lineage import operator_lineage
-
-        return operator_lineage(self)
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
-        """Return what the task has read and written."""
-        from mlforge_airflow.lineage import operator_lineage
-
-        return operator_lineage(self, done=True)
-
-    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
-        """Return what the task has read, and for a contract what it found."""
-        from mlforge_airflow.lineage import operator_lineage
-
-        return operator_lineage(self, done=True, failed=True)
 
     def require_live(self, run: StageRun, facts: RunFacts) -> None:
         """Skip the task unless its run may touch what is live.

@@ -21,6 +21,7 @@ class CreateDatasetVersionOperator(StageOperator):
     """
 
     effect = "partition"
+    stage = "create-version"
     template_fields = ("use_case", "dataset", "training_set", "note")
 
     def __init__(
