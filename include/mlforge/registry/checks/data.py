@@ -51,13 +51,13 @@ def check_contract(evidence: Evidence) -> list[Check]:
         detail = "the ledger has no publication of the training window: how sound its rows are cannot be told"
         return [Check(name=name, passed=False, detail=detail, figures={"limit": limit})]
     shares = {row["dataset"]: row["quarantined"] / row["rows"] for row in read}
-    worst = max(shares, key=lambda dataset: shares[dataset])
-    broken = {row["dataset"]: row["quarantined"] for row in read}[worst]
+    worst = max(read, key=lambda row: shares[row["dataset"]])
     check = is_at_most(
         name,
-        shares[worst],
+        shares[worst["dataset"]],
         limit,
-        f"of {worst}, {broken:,} rows of the training window were quarantined: share",
+        f"{worst['dataset']}: {worst['quarantined']:,} of {worst['rows']:,} rows of the training window quarantined, "
+        "a share of",
         rows=sum(row["rows"] for row in read),
         quarantined=sum(row["quarantined"] for row in read),
         partitions=sum(row["partitions"] for row in read),

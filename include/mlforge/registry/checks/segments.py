@@ -135,7 +135,7 @@ def _check(segment: Segment, groups: Sequence[Group], metric: str, share: float)
     )
     limit = f"surely worse than {segment.margin:g} in {metric}"
     if worse:
-        detail = f"{len(worse)} of {len(judged)} groups are {limit}: {told}{rest}"
+        detail = f"{len(worse)} of {len(judged)} groups {'is' if len(worse) == 1 else 'are'} {limit}: {told}{rest}"
     else:
         detail = f"none of {len(judged)} groups is {limit}; the worst is {told}{rest}"
     return Check(name=name, passed=not worse, detail=detail, figures=figures)
