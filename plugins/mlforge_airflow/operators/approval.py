@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
+from mlforge_airflow.lineage import TellsLineage
 from mlforge_airflow.links import model_version_url
 from mlforge_airflow.operators.base import Effect, describe, library_errors, require_live
 from mlforge_airflow.operators.registry import require_passed
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mlforge.refs import GateDecision
 
 
-class ApproveCandidateOperator(ApprovalOperator):
+class ApproveCandidateOperator(TellsLineage, ApprovalOperator):
     """Asks a person whether the candidate shall become champion, with the promotion card; a no skips the promotion.
 
     Who answers is named in the release ledger. Nobody is asked when the gate refused the candidate, or when the promotion would be skipped anyway.
@@ -28,6 +29,8 @@ class ApproveCandidateOperator(ApprovalOperator):
     """
 
     effect: ClassVar[Effect] = "live"
+    # It reads what the promotion reads.
+    stage, takes = "promote", "decision"
     template_fields = ("subject", "body", "decision")
 
     def __init__(self, *, use_case: str, decision: Any, **kwargs: Any) -> None:
