@@ -5,7 +5,6 @@ The datasets come from the refs that the operator was given and returned; `mlfor
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Asset
@@ -75,13 +74,13 @@ def operator_lineage(operator: TellsLineage, *, done: bool = False, failed: bool
 
 
 def _make_room() -> None:
-    """Create the directory of the events' file, which the transport does not."""
+    """Let the transport write its file, where it writes one."""
+    from mlforge.lineage.events_file import make_room
     from mlforge.settings import get_settings
 
     settings = get_settings()
     if not settings.lineage_url:
-        with contextlib.suppress(OSError):
-            (settings.home / "lineage").mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_room(settings.home / "lineage" / "events.jsonl")
 
 
 def _work(operator: TellsLineage, *, done: bool, failed: bool) -> Work:
