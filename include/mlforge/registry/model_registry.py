@@ -102,11 +102,14 @@ class ModelRegistry:
             else:
                 client.set_registered_model_alias(self._name, CHAMPION_ALIAS, str(number))
 
-    def set_tags(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set tags of a version; its other tags stay."""
+    def set_tags(self, number: int, tags: Mapping[str, str | None]) -> None:
+        """Set tags of a version, or take those away that are none; its other tags stay."""
         with self._client("the tags cannot be set") as client:
             for key, value in tags.items():
-                client.set_model_version_tag(self._name, str(number), key, value)
+                if value is None:
+                    client.delete_model_version_tag(self._name, str(number), key)
+                else:
+                    client.set_model_version_tag(self._name, str(number), key, value)
 
     def register(self, release: Release, run_id: str, source: str) -> RegisteredVersion:
         """Return a new version that stands for a released model whose own version is gone.

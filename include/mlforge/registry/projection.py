@@ -45,8 +45,8 @@ class Projection:
             }
         return cls(champion, released, judged)
 
-    def tags(self, uri: str, number: int) -> Mapping[str, str]:
-        """Return the tags that a model version should have.
+    def tags(self, uri: str, number: int) -> Mapping[str, str | None]:
+        """Return the tags that a model version should have; none where it should not have one.
 
         Args:
             uri: Address of its model.
@@ -54,13 +54,12 @@ class Projection:
         """
         if uri in self.released:
             return self.released[uri]
-        if number in self.judged:
-            return {STATE_TAG: "passed" if self.judged[number] else "refused"}
-        return {}
+        judged = ("passed" if self.judged[number] else "refused") if number in self.judged else None
+        return {VERSION_TAG: None, RELEASE_TAG: None, STATE_TAG: judged}
 
     def state(self, uri: str, number: int) -> str:
         """Return what a model version is in one word or two."""
-        return self.tags(uri, number).get(STATE_TAG, "not judged")
+        return self.tags(uri, number)[STATE_TAG] or "not judged"
 
 
 def judged_versions(connection: psycopg.Connection[Any], use_case: str) -> dict[int, bool]:

@@ -7,6 +7,7 @@ is put right here, and a row in `ledger.repairs` says what was found.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mlforge.db import connect, ledger
@@ -123,7 +124,7 @@ class _Follower:
             self.repairs.append(repair)
             tags = self.wanted.tags(version.uri, version.number)
             self.registry.set_tags(version.number, tags)
-            version = replace(version, tags={**version.tags, **tags})
+            version = replace(version, tags={**version.tags, **{key: value for key, value in tags.items() if value}})
             self.versions.append(version)
         return version
 
@@ -149,10 +150,13 @@ class _Follower:
         if self.before is not None and present == self._number_before():
             _log.info("%s: the alias %s names version %s now", self.use_case.name, CHAMPION_ALIAS, wanted)
             return
-        says = f"version {wanted}" if wanted is not None else "that there is no champion"
-        found = f"version {present}" if present is not None else "no version"
+        found, now = (f"version {number}" if number is not None else "no version" for number in (present, wanted))
+        champion = self.wanted.champion
+        says = f"version {champion.model_version}" if champion else "that there is no champion"
+        if champion and wanted != champion.model_version:
+            says += f", for which {now} stands"
         message = f"the alias {CHAMPION_ALIAS} named {found}, the ledger says {says}: repaired"
-        self.repairs.append(Repair("alias", found, f"version {wanted}" if wanted else "no version", message))
+        self.repairs.append(Repair("alias", found, now, message))
 
     def _number_before(self) -> int | None:
         champion = self.before.champion if self.before else None
@@ -167,18 +171,33 @@ class _Follower:
         if not changed:
             return
         self.registry.set_tags(version.number, changed)
-        before = self.before.tags(version.uri, version.number) if self.before else {}
-        expected = self.before is not None and all(version.tags.get(key) == before.get(key) for key in changed)
-        expected = expected or self._is_replaced(version)
-        # A version that was never released has its tag from here only: nobody has taken it away.
-        if expected or version.uri not in self.wanted.released:
+        if self._is_expected(version, changed):
             return
-        found = ", ".join(f"{key}={version.tags[key]}" if key in version.tags else f"no {key}" for key in changed)
-        now = ", ".join(f"{key}={value}" for key, value in changed.items())
+        found = _in_words({key: version.tags.get(key) for key in changed})
+        now = _in_words(changed)
         message = f"version {version.number} had {found}, the ledger says {now}: repaired"
         self.repairs.append(Repair("tags", found, now, message))
+
+    def _is_expected(self, version: RegisteredVersion, changed: Mapping[str, str | None]) -> bool:
+        """Return whether tags differ because the ledger has gone on, not because somebody changed them."""
+        if self._is_replaced(version):
+            return True
+        if version.uri not in self.wanted.released:
+            # The gate's verdict is written here first.
+            return set(changed) == {STATE_TAG} and version.tags.get(STATE_TAG) in {None, "passed", "refused"}
+        if self.before is None:
+            return False
+        before = self.before.tags(version.uri, version.number)
+        # The verdict on a version that is promoted right after the gate may never have been written.
+        may_lack = version.uri not in self.before.released
+        present = {key: version.tags.get(key) for key in changed}
+        return all(value == before[key] or (value is None and may_lack) for key, value in present.items())
 
     def _is_replaced(self, version: RegisteredVersion) -> bool:
         """Return whether another version stands for the same model, because this one's files were lost."""
         same = [each for each in self.versions if each.uri == version.uri and RESTORES_TAG in each.tags]
         return bool(same) and same[-1].number != version.number
+
+
+def _in_words(tags: Mapping[str, str | None]) -> str:
+    return ", ".join(f"no {key}" if value is None else f"{key}={value}" for key, value in tags.items())
