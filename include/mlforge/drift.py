@@ -100,7 +100,7 @@ def comparable_categories(reference: pd.Series[str], current: pd.Series[str]) ->
 
     def grouped(values: pd.Series[str]) -> pd.Series[str]:
         kept = values.where(values.isin(common) | values.isna(), _OTHER)
-        return kept.map(lambda value: value.translate(_UNSAFE), na_action="ignore")
+        return kept.map({value: value.translate(_UNSAFE) for value in kept.dropna().unique()})
 
     return grouped(reference), grouped(current)
 

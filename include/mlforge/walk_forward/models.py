@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
@@ -18,10 +20,11 @@ from mlforge.scoring import FORMATS, ModelDescription, ScoringModel
 from mlforge.spec import UseCase
 from mlforge.spec.module import load_model_module
 from mlforge.training.fitting import fit_model
+from mlforge.training.search.cores import cores_found
 from mlforge.walk_forward import ledger
 from mlforge.walk_forward.ledger import ModelRecord
 from mlforge.walk_forward.rows import WalkRows
-from mlforge.walk_forward.weeks import Week
+from mlforge.walk_forward.weeks import Week, schedule_start
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +46,14 @@ class WalkModels:
         self._use_case = use_case
         self._rows = rows
         self._run_id = run_id
-        self._trained: dict[tuple[Window, Week], ModelRecord] = {}
+        self._trained: dict[tuple[datetime, Week], ModelRecord] = {}
+
+    def train_all(self, windows: Collection[Window], week: Week) -> None:
+        """Train the models of several windows, as many at once as there are cores."""
+        starts = {window_start(self._use_case, window, week): window for window in windows}
+        with ThreadPoolExecutor(max_workers=cores_found()) as pool:
+            # The libraries give the lock of Python free while they fit.
+            list(pool.map(lambda window: self.train(window, week), starts.values()))
 
     def train(self, window: Window, week: Week) -> ModelRecord:
         """Return the model as of a week's first instant; it is trained unless the same one was trained before.
@@ -52,16 +62,17 @@ class WalkModels:
             FeatureError: There are no rows.
             TrainingError: They cannot give a model.
         """
-        if (window, week) not in self._trained:
-            self._trained[window, week] = self._train(window, week)
-        return self._trained[window, week]
+        start = window_start(self._use_case, window, week)
+        if (start, week) not in self._trained:
+            self._trained[start, week] = self._train(start, week)
+        return self._trained[start, week]
 
     def training_rows(self, model: ModelRecord) -> pa.Table:
         """Return the rows that a model was trained on."""
         return self._rows.assemble(model.window_start, model.as_of, model.as_of)
 
-    def _train(self, window: Window, week: Week) -> ModelRecord:
-        use_case, start = self._use_case, window_start(self._use_case, window, week)
+    def _train(self, start: datetime, week: Week) -> ModelRecord:
+        use_case = self._use_case
         begun = time.perf_counter()
         table = self._rows.assemble(start, week.as_of, week.as_of)
         training_hash = hashlib.sha256(steps.training_set_bytes(table)).hexdigest()
@@ -96,9 +107,8 @@ class WalkModels:
 
 def window_start(use_case: UseCase, window: Window, week: Week) -> datetime:
     """Return the first instant of a training window that ends with a week's beginning."""
-    if window == "sliding":
-        return week.as_of - timedelta(days=use_case.training.window_days)
-    return use_case.partitions(str(use_case.schedule.start)).start
+    sliding = week.as_of - timedelta(days=use_case.training.window_days)
+    return sliding if window == "sliding" else min(sliding, schedule_start(use_case))
 
 
 def read_model(use_case: UseCase, model: ModelRecord) -> ScoringModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from mlforge.refs import code_version
@@ -46,6 +46,14 @@ def policy_inputs(policy: Policy, inputs: str, before: Mapping[str, WeekRecord])
     """Return the hash of what a policy's week is made from: the data, and the model that it may keep."""
     kept = before[policy].model_hash if policy in KEEPING and policy in before else ""
     return hashlib.sha256(json.dumps([inputs, kept]).encode()).hexdigest()[:16]
+
+
+def windows_of(policies: Collection[Policy], before: Mapping[str, WeekRecord]) -> set[Window]:
+    """Return the windows on which policies train in a week, whatever they see of drift."""
+    windows: set[Window] = {"expanding"} if "expanding" in policies else set()
+    if "sliding" in policies or any(policy in KEEPING and policy not in before for policy in policies):
+        windows.add("sliding")
+    return windows
 
 
 def choose_model(

@@ -22,7 +22,7 @@ from mlforge.features import steps
 from mlforge.fingerprints import fingerprints
 from mlforge.refs import STATIC_KEY, hash_files
 from mlforge.spec import UseCase
-from mlforge.walk_forward.weeks import Week, weeks_between
+from mlforge.walk_forward.weeks import Week, schedule_start, weeks_between
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,10 +69,11 @@ class WalkRows:
         self._use_case = use_case
         self._anchor = anchor
         self._tables: dict[str, pa.Table] = {}
+        self._code = _code(use_case)
 
     def keep(self, weeks: Sequence[Week]) -> list[KeptRows]:
         """Return the files of some weeks, oldest first; what is not there or out of date is joined and written."""
-        inputs = _inputs(self._use_case, weeks)
+        inputs = _inputs(self._use_case, self._code, weeks)
         found = _find(self._use_case, weeks)
         missing = [week for week in weeks if week not in found or found[week].inputs != inputs[week]]
         for run in _runs(missing):
@@ -100,7 +101,7 @@ class WalkRows:
                 where=f"{self._use_case.name}, {start:%Y-%m-%d} to {end:%Y-%m-%d}, as of {as_of:%Y-%m-%dT%H:%MZ}",
                 hint="publish the partitions first, or look at the spine's SQL",
             )
-        files = self.keep(list(weeks_between(start, end, self._anchor)))
+        files = self.keep(list(weeks_between(max(start, schedule_start(self._use_case)), end, self._anchor)))
         tables = [self._read(each) for each in files if each.rows]
         kept = pa.concat_tables(tables) if tables else self._joined(spine)
         return steps.arrange_columns(self._use_case, self._with_features(spine, kept, as_of))
@@ -232,13 +233,17 @@ def _as_joined(table: pa.Table) -> pa.Table:
     return table
 
 
-def _inputs(use_case: UseCase, weeks: Sequence[Week]) -> dict[Week, str]:
+def _code(use_case: UseCase) -> list[str]:
+    """Return the hashes of what joins a row's features and derives its fields."""
+    made = fingerprints(use_case)
+    return [made["features"], made["model"], hash_files(list(Path(steps.__file__).parent.glob("*.py")))]
+
+
+def _inputs(use_case: UseCase, code: Sequence[str], weeks: Sequence[Week]) -> dict[Week, str]:
     """Return the hash of what the features of each week's rows are made from.
 
     A row's features were known at its moment, so partitions from its week's end on are no matter.
     """
-    made = fingerprints(use_case)
-    code = [made["features"], made["model"], hash_files(list(Path(steps.__file__).parent.glob("*.py")))]
     with db.connect() as connection:
         built = connection.execute(_BUILT, {"use_case": use_case.name}).fetchall()
     hashes = {}

@@ -59,6 +59,8 @@ def _log_missing(use_case: UseCase, walk: WalkRecord, weeks: Sequence[WeekRecord
             run = client.create_run(experiment, run_name=f"{walk.name} {week.policy}", tags=tags)
             parents[week.policy] = run.info.run_id
         _log_week(client, experiment, walk, week, parents[week.policy])
+    for policy in {week.policy for week in missing}:
+        client.set_terminated(parents[policy])
     return len(missing)
 
 
@@ -90,6 +92,9 @@ def _logged(client: MlflowClient, experiment: str, walk: WalkRecord) -> tuple[di
                 parents[tags[_POLICY]] = run.info.run_id
             elif run.info.status == "FINISHED":
                 rows.add(int(tags[_ROW]))
+            elif run.info.status == "RUNNING":
+                # Whoever logged it was killed; the week is logged again.
+                client.set_terminated(run.info.run_id, status="KILLED")
         token = page.token
         if not token:
             return parents, rows
@@ -98,9 +103,10 @@ def _logged(client: MlflowClient, experiment: str, walk: WalkRecord) -> tuple[di
 def _log_week(client: MlflowClient, experiment: str, walk: WalkRecord, week: WeekRecord, parent: str) -> None:
     from mlflow.entities import Metric, Param
 
-    moment = int(datetime.combine(week.week, time(), UTC).timestamp() * 1000)
+    moment, recorded = (_milliseconds(each) for each in (datetime.combine(week.week, time(), UTC), week.recorded_at))
     tags = {_WALK: walk.name, _POLICY: week.policy, _ROW: str(week.walk_week_id), _PARENT: parent}
-    run = client.create_run(experiment, start_time=moment, run_name=f"{week.week} {week.policy}", tags=tags)
+    begun = recorded - int(week.seconds * 1000)
+    run = client.create_run(experiment, start_time=begun, run_name=f"{week.week} {week.policy}", tags=tags)
     values = {**week.metrics, walk.metric: week.value, "seconds": week.seconds, "trained": float(week.trained)}
     params = {"policy": week.policy, "week": week.week, "trained_as_of": week.as_of.date(), "rows": week.training_rows}
     # A place on the axis for each week, so that a policy's run shows its metric over time.
@@ -108,8 +114,8 @@ def _log_week(client: MlflowClient, experiment: str, walk: WalkRecord, week: Wee
     points = [Metric(name, value, moment, step) for name, value in values.items()]
     client.log_batch(parent, metrics=points)
     client.log_batch(run.info.run_id, points, [Param(name, str(value)) for name, value in params.items()])
-    client.set_terminated(run.info.run_id, end_time=moment + _milliseconds(week))
+    client.set_terminated(run.info.run_id, end_time=recorded)
 
 
-def _milliseconds(week: WeekRecord) -> int:
-    return max(1, int(week.seconds * 1000))
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

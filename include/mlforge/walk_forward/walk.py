@@ -21,11 +21,11 @@ from mlforge.walk_forward import ledger
 from mlforge.walk_forward.identity import begin_walk, open_walk, walk_name
 from mlforge.walk_forward.ledger import WalkRecord, WeekRecord
 from mlforge.walk_forward.models import WalkModels, Window, read_model, window_start
-from mlforge.walk_forward.policies import as_ref, choose_model, policy_inputs
+from mlforge.walk_forward.policies import as_ref, choose_model, policy_inputs, windows_of
 from mlforge.walk_forward.refs import PolicyModel, WalkWeek, WeekModels, WeekScores
 from mlforge.walk_forward.rows import WalkRows
 from mlforge.walk_forward.tracking import log_weeks
-from mlforge.walk_forward.weeks import DAYS, Week, parse_weeks, weeks_between
+from mlforge.walk_forward.weeks import DAYS, Week, parse_weeks, schedule_start, weeks_between
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,12 +90,14 @@ def train_week(use_case: UseCase, prepared: WalkWeek, *, run_id: str | None = No
     before, standing = _records(use_case, prepared.walk, week)
     rows = WalkRows(use_case, week)
     models = WalkModels(use_case, rows, run_id=run_id)
-    chosen = []
+    waiting = {}
     for policy in use_case.walk_forward.policies:
         inputs = policy_inputs(policy, prepared.inputs, before)
-        if policy in standing and standing[policy].inputs == inputs:
-            log.info("%s: %s stands", policy, week.key)
-            continue
+        if policy not in standing or standing[policy].inputs != inputs:
+            waiting[policy] = inputs
+    models.train_all(windows_of(waiting, before), week)
+    chosen = []
+    for policy, inputs in waiting.items():
         choice = choose_model(use_case, policy, week, before.get(policy), models, rows)
         log.info("%s: %s, %s", policy, "trained" if choice.trained else "kept", choice.reason)
         chosen.append(as_ref(use_case, policy, week, inputs, choice))
@@ -124,23 +126,25 @@ def score_week(use_case: UseCase, trained: WeekModels, *, run_id: str | None = N
         table = WalkRows(use_case, week).assemble(week.as_of, week.end, datetime.now(UTC))
         examples = label_examples(use_case, table, f"{use_case.name}, week {week.key}")
         rows_hash = hashlib.sha256(steps.training_set_bytes(table)).hexdigest()
-        rows = [
-            {**_score(use_case, each, examples), "rows_hash": rows_hash, "run_id": run_id} for each in trained.models
-        ]
+        scores = {
+            number: _score(use_case, number, examples) for number in {each.walk_model_id for each in trained.models}
+        }
+        shared = {"rows_hash": rows_hash, "run_id": run_id}
+        rows = [{**_told(each), **scores[each.walk_model_id], **shared} for each in trained.models]
         ledger.record_weeks(walk, week, rows)
     weeks = ledger.weeks_of(walk)
     log_weeks(use_case, walk, weeks)
-    scores = {each.policy: each.value for each in weeks if each.week == week.first}
+    values = {each.policy: each.value for each in weeks if each.week == week.first}
     return WeekScores(
         use_case=use_case.name,
         partition_key=week.key,
         uri=trained.uri,
         rows=next((each.rows for each in weeks if each.week == week.first), 0),
-        content_hash=_hash(scores),
+        content_hash=_hash(values),
         code_version=trained.code_version,
         walk=walk.name,
         metric=walk.metric,
-        scores=scores,
+        scores=values,
     )
 
 
@@ -155,22 +159,25 @@ def run_week(use_case: UseCase, key: str, *, walk: str | None = None, run_id: st
     return score_week(use_case, train_week(use_case, prepared, run_id=run_id), run_id=run_id)
 
 
-def _score(use_case: UseCase, chosen: PolicyModel, examples: Examples) -> dict[str, Any]:
-    """Return a policy's ledger row for a week, but for what all policies share."""
-    model = read_model(use_case, ledger.find_model(chosen.walk_model_id))
-    scores = model.score(examples.columns(model.feature_names))
-    metrics = measure_use_case(use_case, examples.labels, scores)
-    metric = use_case.gates.metric
-    loss = float(use_case_losses(use_case, metric, examples.labels, scores).mean())
+def _told(chosen: PolicyModel) -> dict[str, Any]:
+    """Return what a policy's ledger row says of its model."""
     names = ("policy", "inputs", "walk_model_id", "trained", "reason", "drift")
     seconds = ("assemble_seconds", "train_seconds", "check_seconds")
+    return {name: getattr(chosen, name) for name in (*names, *seconds)}
+
+
+def _score(use_case: UseCase, number: int, examples: Examples) -> dict[str, Any]:
+    """Return what a ledger row says of a model's scores of a week."""
+    model = read_model(use_case, ledger.find_model(number))
+    scores = model.score(examples.columns(model.feature_names))
+    metric = use_case.gates.metric
+    loss = float(use_case_losses(use_case, metric, examples.labels, scores).mean())
     return {
-        **{name: getattr(chosen, name) for name in (*names, *seconds)},
         "rows": len(examples),
         "label_mean": float(examples.labels.mean()),
         "loss": loss,
         "value": float(from_mean(metric, np.array([loss]))[0]),
-        "metrics": metrics,
+        "metrics": measure_use_case(use_case, examples.labels, scores),
     }
 
 
@@ -184,7 +191,7 @@ def _one_week(use_case: UseCase, key: str) -> Week:
 def _first_instant(use_case: UseCase, week: Week) -> datetime:
     """Return where the longest training window begins that a policy has for a week."""
     window: Window = "expanding" if "expanding" in use_case.walk_forward.policies else "sliding"
-    return window_start(use_case, window, week)
+    return max(window_start(use_case, window, week), schedule_start(use_case))
 
 
 def _records(use_case: UseCase, name: str, week: Week) -> tuple[Mapping[str, WeekRecord], Mapping[str, WeekRecord]]:
@@ -230,14 +237,14 @@ def _require_enough(use_case: UseCase, week: Week) -> None:
     training = use_case.training
     where = f"{use_case.name}, as of {week.key}"
     hint = "begin the walk with a later week"
-    days = training.validation_days + training.test_days + DAYS
+    days = min(training.window_days, training.validation_days + training.test_days + DAYS)
     spine = steps.read_spine(use_case, week.as_of - timedelta(days=training.window_days), week.as_of, week.as_of)
     if spine.num_rows < training.minimum_rows:
         what = f"{spine.num_rows} labelled rows are known, training.minimum_rows is {training.minimum_rows}"
         raise TooEarlyError(what, where=where, hint=hint)
     first = _first_moment(spine)
-    if first > week.as_of - timedelta(days=days):
-        what = f"the oldest row is of {first:%Y-%m-%d}; {days} days are asked for: a week beside validation and test"
+    if first > week.as_of - timedelta(days=days - 1):
+        what = f"the oldest row is of {first:%Y-%m-%d}, less than {days} days before"
         raise TooEarlyError(what, where=where, hint=hint)
 
 

@@ -59,6 +59,11 @@ def first_week(use_case: UseCase) -> Week:
     return Week(_first_on(use_case, use_case.schedule.start))
 
 
+def schedule_start(use_case: UseCase) -> datetime:
+    """Return the first instant of the first partition, UTC."""
+    return datetime.combine(use_case.schedule.start, time(), UTC)
+
+
 def last_week(use_case: UseCase) -> Week:
     """Return the last week of the schedule that is whole, or has ended by now where the schedule has no end."""
     schedule = use_case.schedule
