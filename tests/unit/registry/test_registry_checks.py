@@ -16,7 +16,7 @@ from mlforge.registry.checks.check import is_at_most
 from mlforge.registry.checks.cost import measure_latency
 from mlforge.registry.checks.data import check_drift
 from mlforge.registry.checks.evidence import predict
-from mlforge.registry.checks.labels import THRESHOLD, mcnemar
+from mlforge.registry.checks.labels import THRESHOLD, mcnemar, mcnemar_by_clusters
 from mlforge.registry.checks.segments import check_segments
 from mlforge.serving import manifest
 
@@ -116,11 +116,27 @@ def test_mcnemar_is_a_probability_and_more_losses_never_look_better(lost: int, w
         assert mcnemar(lost + 1, won) <= mcnemar(lost, won) + 0.01
 
 
+def test_mcnemar_over_days_refuses_sound_labels_alpha_of_the_time_at_most_and_over_rows_more_often() -> None:
+    generator, alpha, windows = np.random.default_rng(0), 0.05, 2000
+    leaning = generator.normal(0, 1.0, (windows, 7, 1))  # on some days one model is lucky with all its labels
+    lost = generator.random((windows, 7, 40)) < 1 / (1 + np.exp(-leaning))
+    surplus = (2 * lost.sum(axis=2) - 40).astype(float)
+    by_days = np.mean([mcnemar_by_clusters(each) < alpha for each in surplus])
+    by_rows = np.mean([mcnemar(int(each.sum()), int((~each).sum())) < alpha for each in lost])
+    assert by_days <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / windows)
+    assert by_rows > 3 * alpha
+    assert mcnemar_by_clusters(np.array([5.0, 6, 4, 5, 7, 5, 6])) < 0.02
+    assert mcnemar_by_clusters(np.zeros(7)) == mcnemar_by_clusters(np.array([9.0])) == 1
+
+
 def test_worse_labels_are_refused_and_better_ones_are_not() -> None:
     use_case = gated(mcnemar_alpha=0.01, non_inferiority_margin=10.0)
     assert judge(make_evidence(use_case, LABELS, GOOD, blurred(2.0)))["labels no worse"].passed
     refused = judge(make_evidence(use_case, LABELS, blurred(2.0), GOOD))["labels no worse"]
     assert not refused.passed
+    daily = judge(make_evidence(gated(mcnemar_alpha=0.01, resample="day"), LABELS, blurred(2.0), GOOD))
+    assert "over 7 days" in daily["labels no worse"].detail
+    assert not daily["labels no worse"].passed
     assert refused.figures["only_champion_right"] > refused.figures["only_candidate_right"]  # type: ignore[operator]
 
 

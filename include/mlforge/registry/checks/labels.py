@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
+import numpy as np
+
+from mlforge.metrics import Vector
 from mlforge.registry.checks.check import Check
 from mlforge.registry.checks.evidence import Evidence
 
@@ -22,11 +25,15 @@ def check_labels(evidence: Evidence) -> list[Check]:
     truth = evidence.test.labels >= THRESHOLD
     own, other = ((scores >= THRESHOLD) == truth for scores in (evidence.own.scores, theirs.scores))
     lost, won = int((other & ~own).sum()), int((own & ~other).sum())
-    chance = mcnemar(lost, won)
+    if evidence.clusters is None:
+        chance, drawn = mcnemar(lost, won), ""
+    else:
+        surplus = np.bincount(evidence.clusters, weights=other.astype(np.float64) - own).astype(np.float64)
+        chance, drawn = mcnemar_by_clusters(surplus), f" over {evidence.units} {evidence.use_case.gates.resample}s"
     worse = chance < alpha
     detail = (
         f"{lost:,} labels wrong that the champion has right, {won:,} right that it has wrong: "
-        f"McNemar p {chance:.3g} {'<' if worse else '≥'} {alpha:g}"
+        f"McNemar{drawn} p {chance:.3g} {'<' if worse else '≥'} {alpha:g}"
     )
     figures = {"only_champion_right": lost, "only_candidate_right": won, "p": chance, "alpha": alpha}
     return [Check(name="labels no worse", passed=not worse, detail=detail, figures=figures)]
@@ -48,3 +55,22 @@ def mcnemar(lost: int, won: int) -> float:
     if pairs < _FEW_PAIRS:
         return sum(math.comb(pairs, count) for count in range(lost, pairs + 1)) * 0.5**pairs
     return NormalDist().cdf(-(lost - won - 1) / math.sqrt(pairs))
+
+
+def mcnemar_by_clusters(surplus: Vector) -> float:
+    """Return McNemar's chance where the rows of a cluster go together, one-sided.
+
+    Args:
+        surplus: Of each cluster, how many more rows only the champion has right than only the candidate, shape
+            (n_clusters,).
+
+    Source: Student, The probable error of a mean, 1908: of the clusters' surplus, which is McNemar's of single rows.
+    """
+    from scipy.special import stdtr
+
+    units, mean = len(surplus), float(surplus.mean())
+    if units < 2 or mean <= 0:
+        return 1.0
+    error = float(surplus.std(ddof=1)) / math.sqrt(units)
+    # Where all are the same there is no spread to measure with: the sign test is left.
+    return float(stdtr(units - 1, -mean / error)) if error > 0 else 0.5**units
