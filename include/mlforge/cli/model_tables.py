@@ -79,7 +79,7 @@ def print_history(
 def print_details(details: VersionDetails) -> None:
     """Print all that is known of a version."""
     version = details.version
-    _print(_upright(_facts(details), title=f"{version.use_case}, model version {version.number}"))
+    _print_upright(f"{version.use_case}, model version {version.number}", _facts(details))
     for record in details.releases:
         release = record.release
         _print(
@@ -95,11 +95,11 @@ def print_details(details: VersionDetails) -> None:
         _print(table)
     if details.metrics:
         where = f"scores from {' to '.join(details.measured_on)} UTC" if details.measured_on else "scores of its run"
-        _print(_upright({name: _figure(value) for name, value in details.metrics.items()}, title=where))
+        _print_upright(where, {name: _figure(value) for name, value in details.metrics.items()})
     if details.parameters:
-        _print(_upright(details.parameters, title="parameters"))
+        _print_upright("parameters", details.parameters)
     if details.fingerprints:
-        _print(_upright(details.fingerprints, title="made from"))
+        _print_upright("made from", details.fingerprints)
     for note in details.notes:
         _print(f"not known: {note}")
 
@@ -108,17 +108,19 @@ def print_comparison(found: VersionComparison) -> None:
     """Print two versions side by side."""
     first, second = found.first, found.second
     names = [_name(details.version) for details in (first, second)]
-    table = Table("", *names, title=f"{first.version.use_case}: the second is a {found.step} step from the first")
+    _print(f"{first.version.use_case}: from the first to the second is a {found.step} step")
+    table = Table("", *names)
     mine, theirs = _facts(first), _facts(second)
     for key in [key for key in mine if mine[key] != theirs.get(key)]:
         table.add_row(key, mine[key], theirs.get(key, ""))
     _print(table)
-    _print(_scores(found, names))
-    for title, pairs in (("parameters that differ", found.parameters), ("made from what differs", found.fingerprints)):
+    _print_scores(found, names)
+    for title, pairs in (("parameters that differ", found.parameters), ("inputs that differ", found.fingerprints)):
         if pairs:
-            table = Table("", *names, title=title, title_justify="left")
+            table = Table("", *names)
             for key, (one, other) in pairs.items():
-                table.add_row(key, one or "", other or "")
+                table.add_row(key, Text(one or ""), Text(other or ""))
+            _print(title)
             _print(table)
     for name, features in zip(names, (found.only_first, found.only_second), strict=True):
         if features:
@@ -128,27 +130,28 @@ def print_comparison(found: VersionComparison) -> None:
         _print(f"not known: {note}")
 
 
-def _scores(found: VersionComparison, names: Sequence[str]) -> Table:
+def _print_scores(found: VersionComparison, names: Sequence[str]) -> None:
     windows = {details.measured_on for details in (found.first, found.second)}
     title = "scores on the same days" if len(windows) == 1 and None not in windows else "scores, each on its own days"
-    table = Table("score", *names, "difference", title=title, title_justify="left")
+    table = Table("score", *names, "difference")
     mine, theirs = found.first.metrics, found.second.metrics
     for key in [*mine, *(key for key in theirs if key not in mine)]:
         one, other = mine.get(key), theirs.get(key)
         both = f"{other - one:+.4f}" if one is not None and other is not None else ""
         table.add_row(key, _figure(one), _figure(other), both)
-    return table
+    _print(title)
+    _print(table)
 
 
 def _verdict(found: VersionComparison) -> str:
     gate = found.gate
     if gate is None:
         return "the gate has never compared the two"
-    reasons = "; ".join(gate["reasons"])
-    return (
+    verdict = (
         f"the gate {'passed' if gate['passed'] else 'refused'} version {gate['model_version']} beside release "
-        f"{gate['champion_release']} ({_minute(gate['decided_at'])} UTC): {reasons}"
+        f"{gate['champion_release']} ({_minute(gate['decided_at'])} UTC)"
     )
+    return ": ".join([verdict, "; ".join(gate["reasons"])] if gate["reasons"] else [verdict])
 
 
 def _facts(details: VersionDetails) -> dict[str, str]:
@@ -179,13 +182,15 @@ def _name(version: ModelVersion) -> str:
     return f"version {version.number}" + (f" ({version.version})" if version.version else "")
 
 
-def _upright(facts: Mapping[str, str], *, title: str) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False)
+def _print_upright(title: str, facts: Mapping[str, str]) -> None:
+    table = Table(show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in facts.items():
         table.add_row(key, Text(value))
-    return table
+    # Not as the table's own title: that would be as narrow as the table.
+    _print(title)
+    _print(table)
 
 
 def _figure(value: float | None) -> str:
