@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import yaml
 
 from mlforge.examples import Examples
 from mlforge.spec import UseCase, load_use_case
@@ -37,23 +38,25 @@ def _shipped() -> UseCase:
     return load_use_case("flight_delays")
 
 
-def own_use_case(folder: Path, model: str, **training: Any) -> UseCase:
+def own_use_case(folder: Path, model: str, *, name: str = "own_flights", **training: Any) -> UseCase:
     """Return a use case like flight_delays with another model.py, in a folder of its own.
 
     Args:
         folder: An empty one.
         model: Python that is put at the end of the shipped model.py, whose functions it may replace.
+        name: Of the use case and its folder.
         training: Settings.
     """
     shipped = _shipped()
-    own = folder / "own_flights"
+    own = folder / name
     shutil.copytree(shipped.folder, own)
-    (own / "use_case.yaml").write_text(
-        (own / "use_case.yaml").read_text().replace("name: flight_delays", "name: own_flights", 1)
-    )
+    document = yaml.safe_load((own / "use_case.yaml").read_text())
+    document["name"] = name
+    document["training"] |= {"minimum_rows": 100, "parameters": {}, "absent_views": {}, **training}
+    (own / "use_case.yaml").write_text(yaml.safe_dump(document))
     with (own / "model.py").open("a", encoding="utf-8") as file:
         file.write(f"\n\n{model}")
-    return small(read_use_case(own), parameters={}, absent_views={}, **training)
+    return read_use_case(own)
 
 
 def small_examples(*, days: int = DAYS, seed: int = 0) -> Examples:

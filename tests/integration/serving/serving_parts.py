@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,14 +102,14 @@ def training_set(use_case: UseCase, rows: int = 30) -> TrainingSet:
     )
 
 
-def add_release(use_case: UseCase, number: int) -> Release:
+def add_release(use_case: UseCase, number: int, write: Callable[[int], Path] = write_model) -> Release:
     """Append a release of the test model with that number to the ledger."""
-    folder = write_model(number)
+    folder = write(number)
     values = {
         "use_case": use_case.name,
         "number": number,
         "uri": model_uri(number),
-        "hash": hashlib.sha256((folder / "model.ubj").read_bytes()).hexdigest(),
+        "hash": hashlib.sha256(next(folder.glob("model.*")).read_bytes()).hexdigest(),
         "bento": f"{use_case.name}:v{number}-r{number}",
         "service": use_case.feature_service,
         "training_set": Jsonb(training_set(use_case).dump()),

@@ -61,6 +61,9 @@ class XGBoostFormat:
         from xgboost import Booster
         from xgboost.core import XGBoostError
 
+        # XGBoost ends the whole process, or never comes back, when a file is no object from brace to brace.
+        if not (content.startswith(b"{") and content.endswith(b"}")):
+            raise TerminalError(f"{self.file} cannot be read", hint="download it again")
         try:
             return XGBoostTrees(Booster({"nthread": 1}, model_file=bytearray(content)))
         except XGBoostError as error:
