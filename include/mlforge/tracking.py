@@ -5,11 +5,13 @@ The experiment and the registered model of a use case both have its name. MLflow
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+_HEADERS = "mlflow.tracking.request_header.registry"
 _TEMPORARY = {"TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
 
 
@@ -51,6 +54,21 @@ def configure_tracking() -> None:
     os.environ.update(_ENVIRONMENT)
     # The library may have been imported before: the variable for its level is read at its import only.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    _leave_out_feast()
+
+
+def _leave_out_feast() -> None:
+    """Keep MLflow's first request from importing Feast, which takes seconds to bring a header that we never send."""
+    if _HEADERS in sys.modules:
+        return
+    from mlflow.utils import plugins
+
+    given = plugins.get_entry_points
+    plugins.get_entry_points = lambda group: [each for each in given(group) if each.name != "feast"]
+    try:
+        importlib.import_module(_HEADERS)
+    finally:
+        plugins.get_entry_points = given
 
 
 def tracking_reachable(*, seconds: float = 2) -> bool:
