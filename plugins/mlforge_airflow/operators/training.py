@@ -101,7 +101,7 @@ class TrainCandidateOperator(StageOperator):
     """Trains a candidate as one MLflow run and registers its model version.
 
     Args:
-        training_set: Ref of the training set.
+        training_set: Ref of the training set, or of what a search on it has chosen.
     """
 
     effect = "partition"
