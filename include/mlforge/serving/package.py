@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlforge.errors import ServingError
+from mlforge.models import load_model
 from mlforge.refs import Release
 from mlforge.serving.bento import bento_is_built, bento_path, build_bento
 from mlforge.serving.deployments import newest_state, record_state
@@ -40,6 +41,8 @@ def package_release(
         ServiceUnavailableError: MLflow does not answer.
     """
     if not bento_is_built(release.bento):
+        # Fills the cache from a copy where MLflow has the model no more.
+        load_model(use_case, release.uri)
         model = download_model(release.uri)
         with tempfile.TemporaryDirectory(prefix="mlforge-bento-") as folder:
             lay_out(Path(folder), use_case, release, model)
