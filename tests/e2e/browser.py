@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -29,26 +30,26 @@ _ARGUMENTS = [
     "--no-first-run",
 ]
 
-# Names and values are two grids side by side, without rows: cells of one height belong together.
-_VALUES_BESIDE = """link => {
-  const height = link.parentElement.style.top;
-  const grids = link.closest(".ReactVirtualized__Grid").parentElement.parentElement;
-  return [...grids.querySelectorAll(".ReactVirtualized__Grid__innerScrollContainer > div")]
-    .filter(cell => cell.style.top === height && !cell.contains(link))
-    .map(cell => cell.querySelector("span").innerText);
-}"""
-
-# Scrolled by hand, MLflow 3.17 leaves the names behind the values; so values first, and names when those are drawn.
-_SCROLL_BOTH = """async link => {
-  const names = link.closest(".ReactVirtualized__Grid");
+# Names and values of metrics are two grids side by side, without rows: cells of one height belong together, and only
+# those in sight are there. Scrolled by hand, MLflow 3.17 leaves the names behind the values; so values first, and names
+# when those are drawn.
+_METRICS_AT = """async place => {
+  const names = document.querySelector(".ReactVirtualized__Grid a").closest(".ReactVirtualized__Grid");
   const values = [...names.parentElement.parentElement.querySelectorAll(".ReactVirtualized__Grid")].at(-1);
-  const place = parseInt(link.parentElement.style.top) - 180;
   for (const grid of [values, names]) {
     grid.scrollTop = place;
     for (let frame = 0; frame < 30; frame++) await new Promise(requestAnimationFrame);
   }
-  return values.scrollTop === names.scrollTop;
+  const cells = grid => [...grid.querySelectorAll(".ReactVirtualized__Grid__innerScrollContainer > div")];
+  const left = cell => parseInt(cell.style.left);
+  const rows = cells(names).map(name => [
+    name.innerText.trim(),
+    cells(values).filter(cell => cell.style.top === name.style.top).sort((a, b) => left(a) - left(b))
+      .map(cell => cell.querySelector("span").innerText),
+  ]);
+  return {rows, height: names.clientHeight, end: names.scrollHeight, beside: values.scrollTop === names.scrollTop};
 }"""
+_ROWS = "rows => rows.map(row => [...row.children].map(cell => cell.innerText.trim()))"
 
 
 def launch(playwright: Playwright) -> Browser:
@@ -199,10 +200,31 @@ def compare_runs(page: Page) -> None:
         page.get_by_role("button", name=section, exact=True).click()
 
 
-def metric_values(page: Page, metric: str) -> list[str]:
-    """Return what the comparison shows of a metric, one value per run, and scroll to it."""
-    link = page.get_by_role("link", name=metric, exact=True)
-    expect(link).to_be_attached()
-    values: list[str] = link.evaluate(_VALUES_BESIDE)
-    assert link.evaluate(_SCROLL_BOTH), "names and values are not beside each other"
-    return values
+def open_comparison(page: Page, settings: Settings, experiment_id: str, run_ids: list[str]) -> None:
+    """Open MLflow's comparison of runs by its address, without the assistant's panel."""
+    runs, experiments = quote(json.dumps(run_ids)), quote(json.dumps([experiment_id]))
+    page.goto(f"{settings.tracking_url}/#/compare-runs?runs={runs}&experiments={experiments}")
+    expect(page.get_by_role("heading", name="Comparing")).to_be_visible()
+    page.get_by_role("button", name="Close", exact=True).click()
+    expect(page.locator(".ReactVirtualized__Grid a").first).to_be_visible()
+
+
+def compared_rows(page: Page) -> dict[str, list[str]]:
+    """Return what the comparison shows of each parameter and tag, one value per run."""
+    rows = page.locator("table.mlflow-compare-run-table tr").evaluate_all(_ROWS)
+    return {name: values for name, *values in rows}
+
+
+def compared_metrics(page: Page) -> dict[str, list[str]]:
+    """Return what the comparison shows of each metric, one value per run; its list ends up at its end."""
+    expect(page.locator(".ReactVirtualized__Grid a").first).to_be_attached()
+    found: dict[str, list[str]] = {}
+    place = 0
+    while True:
+        shown = page.evaluate(_METRICS_AT, place)
+        assert shown["beside"], "names and values are not beside each other"
+        found |= dict(shown["rows"])
+        if place + shown["height"] >= shown["end"]:
+            return found
+        # The last place is less than a whole step away.
+        place = min(place + shown["height"] - 50, shown["end"] - shown["height"])

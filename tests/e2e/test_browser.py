@@ -11,8 +11,10 @@ from browser import (
     Window,
     backfill,
     compare_runs,
+    compared_metrics,
+    compared_rows,
     launch,
-    metric_values,
+    open_comparison,
     open_dag,
     open_experiment,
     open_run,
@@ -22,11 +24,13 @@ from browser import (
     window,
 )
 from demonstration import Demonstration
+from mlflow import MlflowClient
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from mlforge import db
 from mlforge.demo.orchestrator import Orchestrator
 from mlforge.refs import PartitionRange
+from mlforge.tracking import configure_tracking
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -140,13 +144,37 @@ def test_mlflow_compares_runs_and_names_the_champion(browser: Browser, demonstra
         opened.keep("mlflow-runs")
         compare_runs(page)
         expect(page.get_by_role("heading", name="Comparing")).to_be_visible()
-        losses = metric_values(page, "test_log_loss")
+        losses = compared_metrics(page)["test_log_loss"]
         assert len(losses) >= 2
         assert all(0 < float(loss) < 1 for loss in losses)
         opened.keep("mlflow-compare")
         page.goto(f"{settings.tracking_url}/#/models/flight_delays")
         expect(page.get_by_text("champion").first).to_be_visible()
         opened.keep("mlflow-model")
+
+
+def test_two_runs_are_compared_at_a_glance(browser: Browser, demonstration: Demonstration) -> None:
+    settings = demonstration.settings
+    configure_tracking()
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name("flight_delays").experiment_id
+    runs = [run for run in client.search_runs([experiment]) if "test_log_loss" in run.data.metrics][:2]
+    assert len(runs) == 2
+    with window(browser, credentials=("mlforge", settings.secret("mlflow_password"))) as opened:
+        open_comparison(opened.page, settings, experiment, [run.info.run_id for run in runs])
+        opened.keep("mlflow-compare-two")
+        shown, metrics = compared_rows(opened.page), compared_metrics(opened.page)
+        assert opened.outside == []
+    first, second = (run.data for run in runs)
+    assert set(first.params) == set(second.params)
+    assert set(first.metrics) == set(second.metrics) == set(metrics)
+    for name, value in first.params.items():
+        assert shown[name] == [value, second.params[name]], name
+    for name, values in metrics.items():
+        told = [first.metrics[name], second.metrics[name]]
+        assert [float(value) for value in values] == pytest.approx(told, rel=1e-3, abs=1e-3), name
+    for fact in ("mlforge.training_set_hash", "mlforge.fingerprint.lock", "mlforge.code_version"):
+        assert all(shown[fact]), fact
 
 
 def test_the_drift_report_needs_nothing_from_outside(browser: Browser, demonstration: Demonstration) -> None:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from mlforge.scoring import ScoringModel
 
-_DPI = 110
+_DPI = 100
+# A picture of lines is small anyway, and takes a fifth less time so.
+_QUICK = {"compress_level": 1}
 
 
 def log_fit(attempt: Attempt, run: Run, fitted: FittedModel, used: ResourceMeter, *, resumed: bool) -> Candidate:
@@ -111,7 +113,7 @@ def log_evaluation(
         model_id = candidate.uri.removeprefix("models:/")
         client.log_batch(run_id, metrics=_metrics(run, metrics, data.dataset, model_id))
         for name, figure in plots.items():
-            figure.savefig(Path(temporary) / f"{name}.png", dpi=_DPI)
+            figure.savefig(Path(temporary) / f"{name}.png", dpi=_DPI, pil_kwargs=_QUICK)
         client.log_artifacts(run_id, temporary, "plots")
 
 
