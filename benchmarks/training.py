@@ -46,7 +46,7 @@ def measure(rows: int = ROWS, trials: int = TRIALS, turns: int = TURNS, keep: st
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as all services and tasks have it
     preload()
     with database(), tracking_server():
-        from flight_examples import store_examples
+        from training_examples import store_examples
 
         training_set = store_examples(rows)
         found = [_turn(training_set, trials, turn, keep) for turn in range(turns)]
@@ -64,7 +64,7 @@ def preload() -> None:
 
 
 def _turn(training_set: Any, trials: int, turn: int, keep: str | None) -> dict[str, Any]:
-    from flight_examples import benchmark_use_case
+    from training_examples import benchmark_use_case
 
     use_case = benchmark_use_case(trials, seed=turn + 1)
     before = _processor_seconds()
@@ -221,7 +221,7 @@ def _bare(folder: str, *, workers: int, threads: int, policy: str = "PASSIVE", l
 
 
 def _figures(turns: list[dict[str, Any]], rows: int, trials: int) -> list[Figure]:
-    from flight_examples import FEATURES
+    from training_examples import FEATURES
 
     def of(name: str) -> float:
         return median([turn[name] for turn in turns])
