@@ -47,6 +47,7 @@ def measure(picture: Path | None = None) -> list[Figure]:
 def real_differences() -> list[tuple[Any, Any]]:
     """Return, per week, candidate's less champion's loss of each test row, and the day of each row."""
     from training_examples import store_examples
+
     from mlforge.examples import load_examples, split_by_time
     from mlforge.metrics import use_case_losses
     from mlforge.settings import get_settings
