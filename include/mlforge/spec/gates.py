@@ -29,7 +29,7 @@ class Gates(SpecModel):
 
     Attributes:
         metric: Score that is compared; smaller is better. `log_loss` or `brier`; for a regression `mae` or `rmse`; or
-            the name of a loss in model.py's `LOSSES`.
+            one of `training.losses`.
         rule: `non_inferiority`: no worse than the champion by more than the margin. `superiority`: surely better.
         non_inferiority_margin: How much worse than the champion the interval's upper end may be, in the metric's unit.
         alpha: The paired bootstrap interval covers 1 - 2 * alpha.

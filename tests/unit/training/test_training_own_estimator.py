@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ from mlforge.scoring import METADATA_KEY, ScoringModel
 from mlforge.scoring.formats import FORMATS
 from mlforge.spec import UseCase
 from mlforge.training.fitting import FittedModel, fit_model
+from mlforge.training.plan import FitPlan
 from model_examples import own_use_case, small_examples
 
 OWN = '''
@@ -43,6 +45,8 @@ def build_model(params):
     return NearestCentre(**params)
 '''
 
+SCALER = "__import__('sklearn.preprocessing').preprocessing.StandardScaler"
+LINEAR = "__import__('sklearn.linear_model').linear_model.LogisticRegression"
 SCORE = """
 import json, sys
 from pathlib import Path
@@ -55,6 +59,25 @@ load_model_module(use_case)
 model = ScoringModel.load(Path(sys.argv[2]), ["model.NearestCentre"])
 print(json.dumps(model.score(json.loads(sys.stdin.read())).tolist()))
 """
+
+
+FIT = """
+import json, sys
+from pathlib import Path
+from mlforge.spec.loading import read_use_case
+from mlforge.training.fitting import fit_model
+from mlforge.training.plan import FitPlan
+from model_examples import small_examples
+
+use_case = read_use_case(Path(sys.argv[1]))
+plans = [FitPlan.of(use_case), *(FitPlan(*plan) for plan in json.loads(sys.argv[2]))]
+print(json.dumps([fit_model(use_case, small_examples(), plan).content_hash for plan in plans]))
+"""
+PLANS = (
+    ("lightgbm", {"n_estimators": 20}),
+    ("hist_gradient_boosting", {"max_iter": 20}),
+    ("linear", {}),
+)
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +129,21 @@ def plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def test_the_same_rows_give_the_same_bytes(use_case: UseCase, examples: Examples, fitted: FittedModel) -> None:
+def test_the_same_rows_give_the_same_bytes_in_another_process(
+    use_case: UseCase, examples: Examples, fitted: FittedModel, tmp_path: Path
+) -> None:
     assert fit_model(use_case, examples).content_hash == fitted.content_hash
+    here = [fit_model(use_case, examples, FitPlan(*plan)).content_hash for plan in PLANS]
+    done = subprocess.run(
+        [sys.executable, "-c", FIT, str(use_case.folder), json.dumps(PLANS)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [fitted.content_hash, *here]
 
 
 def test_nothing_in_the_file_is_a_pickle(fitted: FittedModel, tmp_path: Path) -> None:
@@ -163,6 +199,7 @@ def test_an_estimator_without_scores_is_refused(tmp_path: Path, examples: Exampl
     [
         ("sklearn.naive_bayes", "GaussianNB()", []),
         ("sklearn.svm", "LinearSVC()", []),
+        ("sklearn.pipeline", f"make_pipeline({SCALER}(), {LINEAR}())", []),
         ("sklearn.ensemble", "RandomForestClassifier(n_estimators=10, max_depth=5)", ["sklearn.tree._tree.Tree"]),
     ],
 )

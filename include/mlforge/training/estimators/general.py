@@ -23,6 +23,8 @@ from mlforge.training.preparation import prepared_columns
 
 # Histogram boosting keeps a category's codes in so many bins.
 _MOST_CATEGORIES = 255
+# Steps of a user's own pipeline that take the encoded matrix and leave no gaps in it, or choose its columns by place.
+_FILLS = frozenset({"SimpleImputer", "KNNImputer", "IterativeImputer", "ColumnTransformer"})
 
 
 class SklearnFitter:
@@ -150,16 +152,27 @@ def _weights(use_case: UseCase, estimator: Any, train: Labelled) -> Mapping[str,
 
 
 def _tags(estimator: Any) -> Any:
-    from sklearn.pipeline import Pipeline
     from sklearn.utils import get_tags
 
-    first = estimator.steps[0][1] if isinstance(estimator, Pipeline) else estimator
-    return get_tags(first) if hasattr(first, "__sklearn_tags__") else None
+    return get_tags(estimator) if hasattr(estimator, "__sklearn_tags__") else None
 
 
 def _allows_gaps(estimator: Any) -> bool:
-    tags = _tags(estimator)
-    return tags is not None and bool(tags.input_tags.allow_nan)
+    """Return whether an estimator reads the encoded matrix; a pipeline does if its steps let gaps through or fill them.
+
+    A pipeline says what its first step says, but a scaler lets gaps through to a model that refuses them.
+    """
+    from sklearn.pipeline import Pipeline
+
+    if not isinstance(estimator, Pipeline):
+        tags = _tags(estimator)
+        return tags is not None and bool(tags.input_tags.allow_nan)
+    for _, step in estimator.steps:
+        if type(step).__name__ in _FILLS:
+            return True
+        if not _allows_gaps(step):
+            return False
+    return True
 
 
 def _takes_sparse(estimator: Any) -> bool:
