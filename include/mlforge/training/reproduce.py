@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mlforge.errors import TerminalError
 from mlforge.examples import Examples, load_examples, split_by_time
@@ -26,6 +26,7 @@ from mlforge.training.tracking.origin import FILE, Origin
 # Other versions of these can change a model's bytes though the project is the same.
 SURROUNDINGS = ("lock", "python", "platform")
 _COMMIT, _STATE = "mlflow.source.git.commit", "mlforge.git_state"
+_LONGEST = 120
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def _descriptions(before: ModelDescription, now: ModelDescription) -> Iterator[s
     for name in ("task", "format", "labels", "calibration"):
         old, new = getattr(before, name), getattr(now, name)
         if old != new:
-            yield f"{name}: {new}, recorded {old}"
+            yield f"{name}: {_short(new)}; recorded {_short(old)}"
     known, found = ({each.name: each for each in side.features} for side in (before, now))
     for title, names in (
         ("features that are new", found.keys() - known),
@@ -213,3 +214,10 @@ def _descriptions(before: ModelDescription, now: ModelDescription) -> Iterator[s
         yield f"features whose kind or categories differ: {', '.join(sorted(changed))}"
     if list(known) != list(found) and known.keys() == found.keys():
         yield "the order of the features"
+
+
+def _short(value: object) -> str:
+    if not isinstance(value, BaseModel):
+        return str(value)
+    parts = [f"{name} {each:.6g}" if isinstance(each, float) else f"{name} {each}" for name, each in value]
+    return ", ".join(parts)[:_LONGEST]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,11 +88,23 @@ class Attempt:
             "mlforge.training_set_hash": given.content_hash,
             "mlforge.code_version": self.code,
             "mlforge.orchestrator_run": run_id or "",
+            # What MLflow's page shows as creator and source.
+            "mlflow.user": _user(),
+            "mlflow.source.name": run_id or "mlforge stage train",
+            "mlflow.source.type": "JOB" if run_id else "LOCAL",
             **{f"mlforge.publication.{name}": str(row) for name, row in given.publications.items()},
             **{f"mlforge.dataset_version.{name}": version for name, version in dataset_versions(given).items()},
             **fingerprint_tags(self.fingerprints),
             **git_tags(),
         }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user need not have a name.
+        return str(os.getuid())
 
 
 def find_run(attempt: Attempt) -> Run | None:
