@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class ApproveCandidateOperator(TellsLineage, ApprovalOperator):
     """Asks a person whether the candidate shall become champion, with the promotion card; a no skips the promotion.
 
-    Who answers is named in the release ledger. Nobody is asked when the gate refused the candidate, or when the promotion would be skipped anyway.
+    Who answers is named in the release ledger. Nobody is asked when the gate refused the candidate, or when the
+    promotion would be skipped anyway.
 
     Args:
         use_case: Name of the use case.
