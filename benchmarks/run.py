@@ -9,12 +9,13 @@ import features
 import ingest
 import parsing
 import tasks
+import tracking
 import training
 from figures import show
 
 
 def main() -> None:
-    measured = (command, parsing, ingest, features, training, tasks, demo, backfill)
+    measured = (command, parsing, ingest, features, training, tracking, tasks, demo, backfill)
     show([figure for module in measured for figure in module.measure()])
 
 
