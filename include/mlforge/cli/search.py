@@ -51,11 +51,11 @@ def show(
 
 
 def _print_studies(studies: list[StudyOverview]) -> None:
-    table = Table("study", "partition", "started (UTC)", "trials", "best", "as it was", "chosen")
+    table = Table("training set / settings", "partition", "started (UTC)", "trials", "best", "as it was", "chosen")
     for study in studies:
         best = study.best
         table.add_row(
-            study.name,
+            study.name.partition("/")[2],
             study.partition_key,
             f"{study.started:%Y-%m-%d %H:%M}" if study.started else "",
             _states(study),
@@ -81,7 +81,8 @@ def _print_newest(study: StudyOverview) -> None:
     for parameter, value in best.parameters.items():
         share = study.importance.get(parameter, study.importance.get(f"{best.family}.{parameter}"))
         table.add_row(parameter, _value(value), "" if share is None else f"{share:.0%}")
-    _console.print(table)
+    if best.parameters:
+        _console.print(table)
     for note in study.finding.notes if study.finding is not None else ():
         _console.print(f"- {note}", highlight=False)
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from optuna.study import Study
 
 
+# Fewer trials say nothing about which parameter matters.
+_TELLING = 8
+
+
 @dataclass(frozen=True)
 class StudyOverview:
     """A study.
@@ -91,7 +95,7 @@ def _importance(study: Study) -> dict[str, float]:
     # Those of the best trial: other families have other parameters.
     names = list(min(complete, key=lambda trial: (trial.value, trial.number)).params)
     told = [trial for trial in complete if set(names) <= set(trial.params)]
-    if not names or len(told) < 2 * len(names):
+    if not names or len(told) < max(_TELLING, len(names)):
         return {}
     try:
         found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), params=names)
