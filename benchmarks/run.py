@@ -11,11 +11,12 @@ import parsing
 import tasks
 import tracking
 import training
+import walk_forward
 from figures import show
 
 
 def main() -> None:
-    measured = (command, parsing, ingest, features, training, tracking, tasks, demo, backfill)
+    measured = (command, parsing, ingest, features, training, tracking, walk_forward, tasks, demo, backfill)
     show([figure for module in measured for figure in module.measure()])
 
 

@@ -53,6 +53,7 @@ class BareFits:
     def __init__(self) -> None:
         self._calls: list[tuple[Any, Any, Any]] = []
         self.seconds = 0.0
+        self.processor = 0.0
         self.fits = 0
 
     def note(self, estimator: Any, train: Any, validation: Any) -> None:
@@ -64,10 +65,11 @@ class BareFits:
         from xgboost.callback import EarlyStopping
 
         for estimator, train, validation in self._calls:
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), time.process_time()
             estimator.set_params(callbacks=[EarlyStopping(rounds=30, save_best=True)])
             estimator.fit(train.matrix, train.labels, eval_set=[(validation.matrix, validation.labels)], verbose=False)
             self.seconds += time.perf_counter() - begun
+            self.processor += time.process_time() - used
             self.fits += 1
         self._calls.clear()
 
@@ -91,19 +93,22 @@ def _walk(use_case: Any, first_week: str) -> list[Figure]:
         return fit(self, case, estimator, features, train, validation)
 
     XGBoostFitter.fit = noted  # type: ignore[method-assign]
-    weeks, ours = parse_weeks(use_case, f"{first_week}..{last_week(use_case).key}"), []
+    weeks, ours, processor = parse_weeks(use_case, f"{first_week}..{last_week(use_case).key}"), [], 0.0
     for week in weeks:
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         write_report(use_case, run_week(use_case, week.key))
         ours.append(time.perf_counter() - begun)
+        processor += time.process_time() - used
         bare.repeat()
         print(f"{week.key}: {ours[-1]:.1f} s, bare {bare.seconds:.1f} s of {sum(ours):.1f} s", file=sys.stderr)
     XGBoostFitter.fit = fit  # type: ignore[method-assign]
     what = f"walk forward, {len(weeks)} weeks × 4 policies, {bare.fits} trainings"
     beside = f"bare script {bare.seconds / bare.fits:.2f} s per training"
+    # The processor's time tells more than the clock where others use the machine; PostgreSQL's is not in it.
+    ratio = f"of processor times {processor / bare.processor:.2f}"
     return [
         Figure(f"{what}: per training", sum(ours) / bare.fits, "s", "", beside),
-        Figure(f"{what}: ratio to the bare script", sum(ours) / bare.seconds, "", "≤ 1.5"),
+        Figure(f"{what}: ratio to the bare script", sum(ours) / bare.seconds, "", "≤ 1.5", ratio),
     ]
 
 
