@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import xgboost
+from figures import processor_seconds
 from xgboost.callback import EarlyStopping
 
 _loaded: dict[str, Any] = {}
@@ -82,7 +83,7 @@ def run(folder: str, workers: int, threads: int, *, last: bool = True) -> dict[s
     """Return how long all of it took, from the first process to the file of the model."""
     trials = json.loads((Path(folder) / "job.json").read_text())["trials"]
     processes = multiprocessing.get_context("fork")
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), processor_seconds()
     with processes.Pool(workers, load, (folder, threads)) as pool:
         found = list(pool.imap_unordered(run_trial, range(len(trials))))
     searched = time.perf_counter() - begun
@@ -95,7 +96,8 @@ def run(folder: str, workers: int, threads: int, *, last: bool = True) -> dict[s
         with processes.Pool(1) as pool:
             digest, seconds = pool.apply(last_fit, (folder, best, threads))
         fits += seconds
-    return {"seconds": time.perf_counter() - begun, "search": searched, "fits": fits, "model": digest}
+    seconds, used = time.perf_counter() - begun, processor_seconds() - used
+    return {"seconds": seconds, "search": searched, "fits": fits, "processor": used, "model": digest}
 
 
 if __name__ == "__main__":

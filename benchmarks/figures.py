@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import socket
 import statistics
@@ -40,6 +41,12 @@ def show(figures: list[Figure]) -> None:
     print("|---|---|---|---|")
     for figure in figures:
         print(figure.row())
+
+
+def processor_seconds() -> float:
+    """Return what this process and those that it has waited for took of the cores."""
+    each = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(used.ru_utime + used.ru_stime for used in each)
 
 
 def free_port() -> int:

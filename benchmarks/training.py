@@ -15,7 +15,6 @@ import json
 import logging
 import multiprocessing
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from database import database
-from figures import Figure, free_port, median, show
+from figures import Figure, free_port, median, processor_seconds, show
 
 ROWS, TRIALS, TURNS = 300_000, 30, 1
 # Workers × threads of the bare script, and what threads do while they wait.
@@ -67,27 +66,19 @@ def _turn(training_set: Any, trials: int, turn: int, keep: str | None) -> dict[s
     from training_examples import benchmark_use_case
 
     use_case = benchmark_use_case(trials, seed=turn + 1)
-    before = _processor_seconds()
+    before = processor_seconds()
     ours = _ours(use_case, training_set)
-    ours["processor"] = _processor_seconds() - before
+    ours["processor"] = processor_seconds() - before
     folder = keep or tempfile.mkdtemp(prefix="mlforge-bench-")
     try:
         write_job(use_case, training_set, ours["planned"].study, ours["tuning"], Path(folder))
-        before = _processor_seconds()
         bare = _bare(folder, workers=ours["planned"].workers, threads=1)
-        bare["processor"] = _processor_seconds() - before
     finally:
         if keep is None:
             shutil.rmtree(folder)
     if bare["model"] != ours["model"]:
         raise AssertionError("the bare script's model is another one: they did not make the same calls")
     return {**ours, "bare": bare}
-
-
-def _processor_seconds() -> float:
-    """Return what this process and those that it has waited for took of the cores; the servers' share is not in it."""
-    each = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(used.ru_utime + used.ru_stime for used in each)
 
 
 def _ours(use_case: Any, training_set: Any) -> dict[str, Any]:
@@ -249,11 +240,9 @@ def layouts(folder: str) -> list[Figure]:
     """Return the time of a kept search by processes, threads, and what threads do while they wait."""
     found = []
     for workers, threads, policy in LAYOUTS:
-        before = _processor_seconds()
-        seconds = _bare(folder, workers=workers, threads=threads, policy=policy, last=False)["search"]
-        beside = f"processor {_processor_seconds() - before:.0f} s"
+        bare = _bare(folder, workers=workers, threads=threads, policy=policy, last=False)
         what = f"{workers} processes × {threads} threads, OMP_WAIT_POLICY={policy}"
-        found.append(Figure(what, seconds, "s", "", beside))
+        found.append(Figure(what, bare["search"], "s", "", f"processor {bare['processor']:.1f} s"))
     return found
 
 
