@@ -32,7 +32,7 @@ from scaffold_roots import REPOSITORY, own_root
 
 pytestmark = pytest.mark.integration
 
-CHAINS = ("data", "monitoring", "refresh", "release", "training")
+CHAINS = ("data", "monitoring", "refresh", "release", "training", "walk_forward")
 _PARSE = """
 import json
 from airflow.dag_processing.dagbag import DagBag
