@@ -28,7 +28,8 @@ PARAMETERS: dict[str, Any] = {"n_estimators": 60, "learning_rate": 0.2, "max_dep
 def changed(**parameters: Any) -> UseCase:
     use_case = load_use_case("flight_delays")
     settings = {"minimum_rows": 100, "parameters": {**PARAMETERS, **parameters}}
-    gates = {"beat_baselines": ["base_rate"], "maximum_calibration_error": 0.2}
+    # Its training sets are made from files: the ledger knows no publication of theirs.
+    gates = {"beat_baselines": ["base_rate"], "maximum_calibration_error": 0.2, "maximum_quarantined": None}
     return use_case.model_copy(
         update={
             "training": use_case.training.model_copy(update=settings),
