@@ -24,7 +24,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for script
 
 
 @search_app.callback()
-def search() -> None:
+def _about() -> None:
     """Searches for parameters: what was tried and found."""
 
 
