@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg import sql
+from typer.testing import CliRunner
 
 from mlforge import db, stages
+from mlforge.cli.main import build_app
 from mlforge.errors import PartitionKeyError, TerminalError, WalkForwardError
 from mlforge.settings import Settings
 from mlforge.spec import UseCase
@@ -20,7 +24,7 @@ from mlforge.walk_forward.models import read_model
 from mlforge.walk_forward.page import walk_page
 from mlforge.walk_forward.report import find_walk, write_report
 from mlforge.walk_forward.tracking import experiment_name
-from mlforge.walk_forward.walk import TooEarlyError, prepare_week, run_week, score_week, train_week
+from mlforge.walk_forward.walk import TooEarlyError, prepare_week, run_week
 from walk_case import DAYS, WEEKS, walk_until_killed
 
 pytestmark = pytest.mark.integration
@@ -174,7 +178,7 @@ def test_mlflow_shows_each_week_and_the_metric_over_time(january: UseCase, walke
         assert [point.step for point in client.get_metric_history(run_id, "log_loss")] == [0, 1]
 
 
-def test_a_week_whose_mlflow_was_down_is_logged_with_the_next(
+def test_a_week_whose_mlflow_was_down_is_logged_when_it_answers(
     january: UseCase, walked: Walked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
@@ -188,8 +192,8 @@ def test_a_week_whose_mlflow_was_down_is_logged_with_the_next(
     query = "tags.`mlforge.walk` = 'later'"
     assert not client.search_runs([experiment.experiment_id], query)
     assert len(ledger.weeks_of(find_walk(january, "later"))) == 4
-    run_week(january, WEEKS[1], walk="later")
-    assert len(client.search_runs([experiment.experiment_id], query)) == 4 + 8
+    run_week(january, WEEKS[0], walk="later")
+    assert len(client.search_runs([experiment.experiment_id], query)) == 4 + 4
 
 
 def test_the_page_lies_in_the_storage_and_says_that_two_weeks_are_few(january: UseCase, walked: Walked) -> None:
@@ -205,17 +209,29 @@ def test_the_page_lies_in_the_storage_and_says_that_two_weeks_are_few(january: U
     assert stored.decode() == page
 
 
+def test_the_command_shows_a_walk_and_writes_its_page(walked: Walked, tmp_path: Path) -> None:
+    runner, app, file = CliRunner(), build_app(), tmp_path / "walk.html"
+    walk = ["flight_delays", "--walk", "undisturbed"]
+    shown = runner.invoke(app, ["walk-forward", "show", *walk, "--json"])
+    assert shown.exit_code == 0
+    told = json.loads(shown.stdout)
+    assert told["policies"]["never"]["trainings"] == 1
+    assert list(told["policies"]["sliding"]["weeks"]) == list(WEEKS)
+    assert "sliding" in runner.invoke(app, ["walk-forward", "show", *walk]).stdout
+    written = runner.invoke(app, ["walk-forward", "page", *walk, "--html", str(file), "--price-per-hour", "2"])
+    assert written.exit_code == 0
+    assert "cost at 2 an hour" in file.read_text()
+    unknown = runner.invoke(app, ["walk-forward", "show", "flight_delays", "--walk", "nobody"])
+    assert "there is no walk 'nobody'" in str(unknown.exception)
+
+
 def test_a_missing_week_is_named(january: UseCase, walked: Walked) -> None:
-    run_week(january, WEEKS[0], walk="holes")
-    prepared = prepare_week(january, WEEKS[1], walk="holes")
-    assert score_week(january, train_week(january, prepared)).scores
-    longer = january.model_copy(
-        update={"schedule": january.schedule.model_copy(update={"end": DAYS.last.replace(month=2, day=10)})}
-    )
+    longer = january.schedule.model_copy(update={"end": DAYS.last.replace(month=2, day=10)})
+    use_case = january.model_copy(update={"schedule": longer})
     with pytest.raises(WalkForwardError, match="no scores of 2013-01-28"):
-        prepare_week(longer, "2013-02-04", walk="holes")
+        prepare_week(use_case, "2013-02-04", walk="undisturbed")
     with pytest.raises(WalkForwardError, match="the walk begins with 2013-01-14"):
-        prepare_week(january, "2013-01-07", walk="holes")
+        prepare_week(use_case, "2013-01-07", walk="undisturbed")
 
 
 def test_a_walk_cannot_begin_before_there_is_enough_to_train(january: UseCase, walked: Walked) -> None:
