@@ -14,6 +14,7 @@ import pytest
 
 from mlforge.errors import ServingError
 from mlforge.refs import Release
+from mlforge.scoring import FormatName
 from mlforge.serving.bento import bento_path, requirements
 from mlforge.serving.manifest import Manifest
 from mlforge.serving.openapi import openapi_document, reference_page
@@ -97,8 +98,14 @@ def test_a_tag_cannot_lead_elsewhere(tag: str) -> None:
         bento_path(tag)
 
 
-def test_requirements_are_pinned() -> None:
-    assert all("==" in line for line in requirements().splitlines())
+@pytest.mark.parametrize(
+    ("model", "needed"), [("xgboost", {"xgboost"}), ("lightgbm", {"lightgbm"}), ("sklearn", {"scikit-learn", "skops"})]
+)
+def test_requirements_are_pinned_and_those_of_the_model(model: FormatName, needed: set[str]) -> None:
+    lines = requirements(model).splitlines()
+    assert all("==" in line for line in lines)
+    named = {line.partition("==")[0] for line in lines}
+    assert named & {"xgboost", "lightgbm", "scikit-learn", "skops"} == needed
 
 
 @pytest.mark.parametrize("unknown", [None, math.nan, math.inf])
