@@ -29,7 +29,7 @@ LIVE = {
     "refresh": set(),
     "training": {"promote"},
     "release": {"roll_out"},
-    "monitoring": {"alert", "request_training"},
+    "monitoring": {"alert", "request_training", "reconcile"},
     "deadline": {"check_deadline"},
     "walk_forward": set(),
 }

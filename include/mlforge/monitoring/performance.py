@@ -42,15 +42,15 @@ def measure_performance(use_case: UseCase, days: PartitionRange) -> dict[str, fl
     pairs = [(score, label) for score, label in rows if label is not None]
     result |= {"outcomes": float(len(pairs)), "coverage": len(pairs) / len(rows)}
     if pairs:
-        result |= _scores(use_case.task, [score for score, _ in pairs], [label for _, label in pairs])
+        result |= _scores(use_case, [score for score, _ in pairs], [label for _, label in pairs])
     return result
 
 
-def _scores(task: Task, scores: list[float], labels: list[float]) -> dict[str, float]:
+def _scores(use_case: UseCase, scores: list[float], labels: list[float]) -> dict[str, float]:
     import numpy as np
 
-    from mlforge.metrics import measure
+    from mlforge.metrics import measure_use_case
 
-    measured = measure(task, np.array(labels), np.array(scores))
-    measured[_MEAN[task]] = sum(labels) / len(labels)
+    measured = measure_use_case(use_case, np.array(labels), np.array(scores))
+    measured[_MEAN[use_case.task]] = sum(labels) / len(labels)
     return {name: round(value, 6) for name, value in measured.items()}

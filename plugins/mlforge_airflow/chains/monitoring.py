@@ -1,4 +1,4 @@
-"""join_outcomes → assemble_partition → drift → alert, request_training."""
+"""join_outcomes → assemble_partition → drift → alert, request_training; reconcile."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mlforge_airflow.assets import use_case_asset
 from mlforge_airflow.chains.frame import act_live_param, chain_dag
 from mlforge_airflow.operators.features import AssemblePartitionOperator
 from mlforge_airflow.operators.monitoring import JoinOutcomesOperator, MeasureDriftOperator, RaiseAlertsOperator
+from mlforge_airflow.operators.registry import ReconcileReleasesOperator
 from mlforge_airflow.operators.training import RequestTrainingOnDriftOperator
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ Compares the newest days with what the champion was trained on, and its predicti
 - **alert** is live: an older {period}, and a backfill, make a report but no alert.
 - **request_training** is live too. It asks for a training when one helps: when enough columns have drifted, or when the
   champion's answers are no better than their mean; unless the data chain has asked for one with this {period} already.
+- **reconcile** is live as well. It lets MLflow show the champion of the release ledger, whatever was changed by hand.
 """
 
 
@@ -51,4 +53,6 @@ def monitoring_chain(use_case: UseCase) -> DAG:
             outlets=[use_case_asset(name, "training_request")],
         )
         join >> assemble >> drift >> [alert, request]
+        # Beside the others: drift is measured when MLflow is down, too.
+        ReconcileReleasesOperator(task_id="reconcile", use_case=name)
     return dag
