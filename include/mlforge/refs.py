@@ -241,7 +241,7 @@ class Candidate(Ref):
     """A trained model in MLflow; `uri` is its `models:/m-…` address.
 
     Attributes:
-        fingerprints: What it was made from besides its rows, see `mlforge.fingerprints`.
+        fingerprints: What it was made from besides its rows, see `mlforge.fingerprints`; and `plan`, what was fitted.
     """
 
     run_id: str

@@ -45,7 +45,7 @@ class Attempt:
 
     Attributes:
         code: Version of the code.
-        fingerprints: What is used besides the rows, see `mlforge.fingerprints`.
+        fingerprints: What is used besides the rows, see `mlforge.fingerprints`; and `plan`, what was fitted.
     """
 
     use_case: UseCase
@@ -57,13 +57,13 @@ class Attempt:
     @classmethod
     def of(cls, use_case: UseCase, training_set: TrainingSet, plan: FitPlan) -> Attempt:
         """Return the attempt with the code as it is now."""
-        return cls(use_case, training_set, plan, code_version(use_case.folder), fingerprints(use_case))
+        inputs = {**fingerprints(use_case), "plan": hashlib.sha256(_in_writing(plan).encode()).hexdigest()[:12]}
+        return cls(use_case, training_set, plan, code_version(use_case.folder), inputs)
 
     @property
     def key(self) -> str:
         """What it is known by: the same data, code, training settings and plan are the same attempt."""
-        chosen = json.dumps([self.plan.family, dict(self.plan.parameters), self.plan.features], sort_keys=True)
-        settings = self.use_case.training.model_dump_json() + chosen
+        settings = self.use_case.training.model_dump_json() + _in_writing(self.plan)
         digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
         return f"{self.use_case.name}:{self.training_set.content_hash}:{self.code}:{digest}"
 
@@ -273,3 +273,7 @@ def _resume(client: MlflowClient, attempt: Attempt, run: Run, run_id: str | None
     client.update_run(run.info.run_id, status="RUNNING")
     client.log_batch(run.info.run_id, tags=[RunTag(name, value) for name, value in attempt.tags(run_id).items()])
     return run
+
+
+def _in_writing(plan: FitPlan) -> str:
+    return json.dumps([plan.family, dict(plan.parameters), plan.features], sort_keys=True)
