@@ -1,7 +1,7 @@
 """A walk through history, week by week, beside a bare script that makes the same XGBoost fits on the same matrices.
 
 By itself it takes the last day of the history and the first week of the walk: the whole year, all weeks, is
-`python benchmarks/walk_forward.py 2013-12-30 2013-01-07`.
+`python benchmarks/walk_forward.py 2013-12-30 2013-01-28`.
 """
 
 from __future__ import annotations
