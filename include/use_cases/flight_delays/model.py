@@ -21,8 +21,8 @@ def build_model(params: Mapping[str, Any]) -> Any:
 def search_space(trial: Any) -> dict[str, Any]:
     """Return the parameters that a trial tries."""
     return {
-        "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
-        "max_depth": trial.suggest_int("max_depth", 3, 9),
+        "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.2, log=True),
+        "max_depth": trial.suggest_int("max_depth", 3, 7),
         "min_child_weight": trial.suggest_float("min_child_weight", 1, 100, log=True),
         "subsample": trial.suggest_float("subsample", 0.5, 1.0),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.4, 1.0),
