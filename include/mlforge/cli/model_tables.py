@@ -155,6 +155,8 @@ def _verdict(found: VersionComparison) -> str:
 
 
 def _facts(details: VersionDetails) -> dict[str, str]:
+    from mlforge.registry.card import page_uri
+
     version, training_set = details.version, details.training_set
     gate = "" if version.passed is None else "passed" if version.passed else "refused"
     facts = {
@@ -162,7 +164,7 @@ def _facts(details: VersionDetails) -> dict[str, str]:
         "state": version.state,
         "releases": ", ".join(str(release) for release in version.releases),
         "gate": f"{gate} at {_minute(version.decided_at)} UTC" if version.decided_at else gate,
-        "card": version.card_uri or "",
+        "card": page_uri(version.card_uri) if version.card_uri else "",
         "model": version.uri,
         "content": details.content_hash[:_HASH],
         "MLflow run": version.mlflow_run_id,
