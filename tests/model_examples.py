@@ -16,6 +16,7 @@ from mlforge.spec import UseCase, load_use_case
 from mlforge.spec.loading import read_use_case
 
 DAYS, PER_DAY = 60, 40
+_PLAIN: dict[str, Any] = {"cross_validation": None, "search": None}
 CARRIERS = ("AA", "B6", "DL", "UA", "WN")
 
 
@@ -28,9 +29,9 @@ def small(use_case: UseCase, **training: Any) -> UseCase:
 
 
 def small_flights(**training: Any) -> UseCase:
-    """Return flight_delays with quick parameters."""
+    """Return flight_delays with quick parameters, without folds and without a search."""
     quick = {"parameters": {"n_estimators": 40, "max_depth": 3, "learning_rate": 0.2}, "absent_views": {}}
-    return small(_shipped(), **(quick | training))
+    return small(_shipped(), **(quick | _PLAIN | training))
 
 
 @functools.cache
@@ -52,7 +53,7 @@ def own_use_case(folder: Path, model: str, *, name: str = "own_flights", **train
     shutil.copytree(shipped.folder, own)
     document = yaml.safe_load((own / "use_case.yaml").read_text())
     document["name"] = name
-    document["training"] |= {"minimum_rows": 100, "parameters": {}, "absent_views": {}, **training}
+    document["training"] |= {"minimum_rows": 100, "parameters": {}, "absent_views": {}, **_PLAIN, **training}
     (own / "use_case.yaml").write_text(yaml.safe_dump(document))
     with (own / "model.py").open("a", encoding="utf-8") as file:
         file.write(f"\n\n{model}")
