@@ -12,6 +12,7 @@ from mlforge.cli.registry import models_app
 from mlforge.db import ledger
 from mlforge.errors import PromotionError, TerminalError
 from mlforge.refs import Candidate, Release
+from mlforge.registry.card import page_uri
 from mlforge.registry.model_registry import ModelRegistry
 from mlforge.settings import Settings
 from mlforge.spec import load_use_case
@@ -130,7 +131,7 @@ def test_show_tells_all_that_is_known_of_a_version(releases: list[Release], cand
     text = run("show", NAME, "1.1.0")
     assert "[red]late[/red] on Mondays" in text
     assert "beats base_rate" in text
-    assert champion["version"]["card_uri"] in text
+    assert page_uri(champion["version"]["card_uri"]) in text
 
 
 def test_compare_names_what_differs(releases: list[Release], candidates: list[Candidate]) -> None:

@@ -112,7 +112,7 @@ def test_a_run_says_what_it_was_made_from_and_what_it_cost(candidates: dict[str,
     run = _run(candidate)
     tags = run.data.tags
     assert {kind: tags[f"mlforge.fingerprint.{kind}"] for kind in candidate.fingerprints} == candidate.fingerprints
-    assert {"contracts", "features", "settings", "model", "library", "lock", "python", "platform"} == set(
+    assert {"contracts", "features", "settings", "model", "plan", "library", "lock", "python", "platform"} == set(
         candidate.fingerprints
     )
     assert run.data.metrics["system/fit_seconds"] > 0
