@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 DATA = "flight_delays.data"
 RUN_SECONDS = 240
-CHAINS = ("data", "monitoring", "refresh", "release", "training", "walk_forward")
+CHAINS = ("data", "monitoring", "refresh", "release", "training", "walk_forward", "deadline")
 USE_CASES = 2
 
 
