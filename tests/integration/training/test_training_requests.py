@@ -17,6 +17,7 @@ from mlforge.cli.main import build_app
 from mlforge.refs import DriftReport
 from mlforge.settings import Settings
 from mlforge.spec import UseCase
+from mlforge.spec.retraining import Retraining
 from mlforge.stages import StageRun
 from mlforge.training import requests
 from mlforge.training.deadline import ALERT, check_deadline, due_partition
@@ -258,9 +259,12 @@ def test_a_partition_that_a_backfill_brought_is_not_taken_for_quiet(use_case: Us
     assert not check_deadline(use_case, use_case.partitions(KEY)).kept
 
 
-def test_before_the_first_publication_nothing_is_due(ledger: None, flight_delays: UseCase) -> None:
+def test_before_the_first_publication_and_without_a_deadline_nothing_is_due(
+    ledger: None, flight_delays: UseCase
+) -> None:
     assert check_deadline(flight_delays, flight_delays.partitions(KEY)).kept
-    assert due_partition(flight_delays, dt.datetime.now(dt.UTC)) is None
+    without = flight_delays.model_copy(update={"retraining": Retraining()})
+    assert due_partition(without, dt.datetime.now(dt.UTC)) is None
 
 
 def command(*arguments: str) -> tuple[int, str]:
