@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from mlforge.metrics import Vector, from_mean, losses
-from mlforge.registry.resampling import SEED, Clusters, resample_difference, resampled_means
+from mlforge.metrics import Vector, from_mean
+from mlforge.registry.resampling import Clusters, resample_difference
 from mlforge.spec.gates import Gates
 
 
@@ -55,14 +54,6 @@ class Comparison(BaseModel):
         return self.superior if self.rule == "superiority" else self.non_inferior
 
 
-def compare_scores(
-    gates: Gates, labels: Vector, *, challenger: Vector, champion: Vector, clusters: Clusters | None = None
-) -> Comparison:
-    """Return the comparison of two models' predictions for the same rows, shape (n_rows,) each."""
-    first, second = (losses(gates.metric, labels, values) for values in (challenger, champion))
-    return compare_losses(gates, challenger=first, champion=second, clusters=clusters)
-
-
 def compare_losses(
     gates: Gates, *, challenger: Vector, champion: Vector, clusters: Clusters | None = None
 ) -> Comparison:
@@ -93,8 +84,3 @@ def compare_losses(
         resample=gates.resample,
         units=found.units,
     )
-
-
-def bootstrap_means(values: Vector, *, samples: int, seed: int = SEED) -> Vector:
-    """Return the mean of each resample of the values, shape (samples,); the same seed gives the same means."""
-    return np.ravel(resampled_means(values[:, None], None, samples=samples, seed=seed))

@@ -3,8 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlforge.registry.comparison import bootstrap_means, compare_scores
+from mlforge.metrics import losses
+from mlforge.registry.comparison import Comparison, compare_losses
+from mlforge.registry.resampling import resampled_means
 from mlforge.spec.gates import Gates
+
+
+def compare_scores(gates: Gates, labels: np.ndarray, *, challenger: np.ndarray, champion: np.ndarray) -> Comparison:
+    first, second = (losses(gates.metric, labels, values) for values in (challenger, champion))
+    return compare_losses(gates, challenger=first, champion=second)
 
 
 def make_rows(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -34,10 +41,10 @@ def test_a_worse_model_is_refused_and_a_better_one_passes() -> None:
 
 def test_the_interval_is_that_of_the_mean() -> None:
     values = np.random.default_rng(3).normal(0.5, 2.0, 3000)
-    means = bootstrap_means(values, samples=2000)
+    means = resampled_means(values[:, None], None, samples=2000)
     assert abs(means.mean() - values.mean()) < 0.005
     assert abs(means.std() - values.std() / np.sqrt(len(values))) < 0.003
-    assert (means == bootstrap_means(values, samples=2000)).all()
+    assert (means == resampled_means(values[:, None], None, samples=2000)).all()
 
 
 def test_errors_of_values_are_compared_in_their_own_unit() -> None:
