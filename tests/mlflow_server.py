@@ -14,7 +14,7 @@ import pytest
 
 from mlforge.settings import Settings
 from mlforge.tracking import USER, configure_tracking, tracking_reachable
-from processes import die_with_parent
+from processes import stop_with_parent
 
 
 def artifact_folder(installation: Settings) -> Path:
@@ -77,7 +77,7 @@ def _start(installation: Settings, home: os.PathLike[str]) -> subprocess.Popen[b
             stderr=log,
             cwd=home,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=stop_with_parent,
         )
 
 

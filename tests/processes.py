@@ -23,6 +23,11 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def stop_with_parent() -> None:
+    """Ask the kernel to stop this child politely when the test process is killed, so that it ends its own children."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
     """Return when the condition holds.
 
