@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from database import database
-from figures import MLFORGE, Figure, free_port, median, show
+from figures import Figure, median, show
+from tracking_server import tracking_server
 
 RUNS, TRIALS = 3, 30
 NAME = "tracked_delays"
@@ -21,35 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 
 def measure() -> list[Figure]:
-    with database(), _server():
+    with database(), tracking_server():
         return _measure()
-
-
-@contextlib.contextmanager
-def _server() -> Iterator[None]:
-    """Run MLflow as the installation runs it, on the database that is there."""
-    from mlforge.services.environment import create_secrets
-    from mlforge.settings import get_settings
-    from mlforge.tracking import configure_tracking, tracking_reachable
-
-    os.environ["MLFORGE_MLFLOW_PORT"] = str(free_port())
-    get_settings.cache_clear()
-    create_secrets(get_settings())
-    (get_settings().home / "run").mkdir(exist_ok=True)
-    silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen([MLFORGE, "service", "exec", "mlflow"], **silent)
-    try:
-        deadline = time.monotonic() + 180
-        while not tracking_reachable():
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("MLflow does not start")
-            time.sleep(0.2)
-        configure_tracking()
-        yield
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
-        del os.environ["MLFORGE_MLFLOW_PORT"]
 
 
 def _measure() -> list[Figure]:

@@ -20,13 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from database import database
-from figures import Figure, free_port, median, processor_seconds, show
+from figures import Figure, median, processor_seconds, show
+from tracking_server import tracking_server
 
 ROWS, TRIALS, TURNS = 300_000, 30, 1
 # Workers × threads of the bare script, and what threads do while they wait.
@@ -244,33 +244,6 @@ def layouts(folder: str) -> list[Figure]:
         what = f"{workers} processes × {threads} threads, OMP_WAIT_POLICY={policy}"
         found.append(Figure(what, bare["search"], "s", "", f"processor {bare['processor']:.1f} s"))
     return found
-
-
-@contextmanager
-def tracking_server() -> Iterator[None]:
-    """Run the installation's MLflow, as `mlforge up` does, beside the database that runs already."""
-    from mlforge.services.layout import private_directory, run_directory
-    from mlforge.services.programs import exec_command
-    from mlforge.settings import get_settings
-    from mlforge.tracking import configure_tracking, tracking_reachable
-
-    os.environ["MLFORGE_MLFLOW_PORT"] = str(free_port())
-    get_settings.cache_clear()
-    log = private_directory(run_directory(get_settings())) / "mlflow.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(exec_command("mlflow"), stdout=output, stderr=output, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 180
-        while not tracking_reachable():
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"MLflow did not start: {log.read_text()[-2000:]}")
-            time.sleep(0.2)
-        configure_tracking()
-        yield
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-        del os.environ["MLFORGE_MLFLOW_PORT"]
 
 
 def main() -> None:

@@ -61,11 +61,7 @@ def find_decision(use_case: UseCase, model_version: int) -> GateDecision:
     Raises:
         PromotionError: The gate has not seen it.
     """
-    with connect() as connection:
-        row = newest_decision(connection, use_case.name, model_version)
-    if row is None:
-        raise _unseen(use_case, model_version)
-    return _recorded(row)
+    return _recorded(_require_decision(use_case, model_version))
 
 
 def find_card(use_case: UseCase, model_version: int) -> PromotionCard:
@@ -74,17 +70,17 @@ def find_card(use_case: UseCase, model_version: int) -> PromotionCard:
     Raises:
         PromotionError: The gate has not seen it.
     """
+    return PromotionCard.model_validate(_require_decision(use_case, model_version)["evidence"])
+
+
+def _require_decision(use_case: UseCase, model_version: int) -> dict[str, Any]:
     with connect() as connection:
         row = newest_decision(connection, use_case.name, model_version)
     if row is None:
-        raise _unseen(use_case, model_version)
-    return PromotionCard.model_validate(row["evidence"])
-
-
-def _unseen(use_case: UseCase, model_version: int) -> PromotionError:
-    return PromotionError(
-        f"the gate has not seen version {model_version}", where=use_case.name, hint="run the stage gate first"
-    )
+        raise PromotionError(
+            f"the gate has not seen version {model_version}", where=use_case.name, hint="run the stage gate first"
+        )
+    return row
 
 
 def _recorded(row: dict[str, Any]) -> GateDecision:
